@@ -1,0 +1,44 @@
+"""isthmus: autoencoders for your own images.
+
+The public names. They load on first use, so that importing isthmus costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isthmus.errors import DataError as DataError
+    from isthmus.errors import IsthmusError as IsthmusError
+    from isthmus.errors import ModelFileError as ModelFileError
+    from isthmus.errors import UsageError as UsageError
+    from isthmus.evaluating import evaluate as evaluate
+    from isthmus.recipes import Recipe as Recipe
+    from isthmus.restoring import Model as Model
+    from isthmus.restoring import load as load
+    from isthmus.training import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "train": "isthmus.training",
+    "load": "isthmus.restoring",
+    "Model": "isthmus.restoring",
+    "Recipe": "isthmus.recipes",
+    "evaluate": "isthmus.evaluating",
+    "IsthmusError": "isthmus.errors",
+    "UsageError": "isthmus.errors",
+    "DataError": "isthmus.errors",
+    "ModelFileError": "isthmus.errors",
+}
+
+__all__ = ["DataError", "IsthmusError", "Model", "ModelFileError", "Recipe", "UsageError", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'isthmus' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,63 @@
+"""Many images: a folder, an array, .npz, .npy, IDX files, or a name. `open_data` tells which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.datasets import named
+from isthmus.datasets.arrays import Arrays, read_npy, read_npz
+from isthmus.datasets.dataset import SPLITS, Dataset, Rewritten, Skipped, Source
+from isthmus.datasets.folder import Folder
+from isthmus.datasets.idx import is_idx, read_idx
+from isthmus.errors import DataError, nearest, printable
+from isthmus.images import Array
+from isthmus.pictures import FORMATS, is_picture_name
+
+__all__ = ["SPLITS", "Arrays", "Dataset", "Folder", "Rewritten", "Skipped", "Source", "open_data"]
+
+
+def open_data(data: str | Path | Array, data_dir: Path | None = None) -> Source:
+    """Tell what DATA is.
+
+    Args:
+        data: A picture, a folder, an .npy, .npz or IDX file, a folder of IDX files, a data set's name, or an array.
+        data_dir: A folder that may hold the named data sets.
+
+    Raises:
+        DataError: If there is nothing of that name, or it holds no images.
+        UsageError: If the name looks like a data set's, misspelt.
+    """
+    if isinstance(data, np.ndarray):
+        return Arrays(f"array {data.shape} {data.dtype}", {"images": data})
+    path, name = Path(data), str(data)
+    if path.is_dir():
+        if any(is_idx(file) for file in path.iterdir()):
+            return Arrays(name, {file.name: read_idx(file) for file in sorted(path.iterdir()) if is_idx(file)})
+        return Folder.scan(path)
+    if path.exists():
+        return _open_file(path)
+    if name in named.DOWNLOADS:
+        return Arrays(name, {file.name: read_idx(file) for file in named.find(name, data_dir)})
+    if name in named.EMBEDDED:
+        images, labels = named.embedded(name)
+        return Arrays(name, {"images": images, "labels": labels})
+    names = (*named.DOWNLOADS, *named.EMBEDDED)
+    raise DataError(
+        f"There is no file or folder {printable(name)}, and no data set of that name.{nearest(name, names)} "
+        f"Data sets with a name: {', '.join(names)}."
+    )
+
+
+def _open_file(path: Path) -> Source:
+    if path.suffix == ".npz":
+        return Arrays(str(path), read_npz(path))
+    if path.suffix == ".npy":
+        return Arrays(str(path), {"images": read_npy(path)})
+    if is_idx(path):
+        return Arrays(str(path), {path.name: read_idx(path)})
+    if is_picture_name(path.name):
+        return Folder(path.parent, (Path(path.name),))
+    ends = ", ".join((".npz", ".npy", "-ubyte[.gz]", *FORMATS))
+    raise DataError(f"{printable(str(path))} is no kind of data that isthmus reads: the name must end in one of {ends}.")

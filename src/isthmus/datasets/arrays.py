@@ -1,0 +1,142 @@
+"""Images in arrays: an .npz, an .npy, IDX files, arrays in memory."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.datasets.dataset import SPLITS, Change, Dataset, Rewritten, hold_out
+from isthmus.datasets.idx import is_idx, write_idx
+from isthmus.errors import DataError, UsageError, printable
+from isthmus.files import check_output, write_whole
+from isthmus.images import Array, Layout, check_values, resize
+
+IMAGES = {"train": r"x_train|train_images|train-images.*", "test": r"x_test|test_images|(t10k|test)-images.*", "all": "images|x|X|data|arr_0"}
+LABELS = {"train": r"y_train|train_labels|train-labels.*", "test": r"y_test|test_labels|(t10k|test)-labels.*", "all": "labels?|y|target"}
+"""How the arrays of a file are recognised, by their keys, for each split."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Named arrays, of which some are images: an .npz, an .npy, IDX files, arrays in memory."""
+
+    title: str
+    arrays: dict[str, Array]
+    """All of them, in order; what is not images passes through `rewrite` untouched."""
+
+    @property
+    def image_keys(self) -> dict[str, str]:
+        """The key of each split's images: "train", "test" or both, else "all"."""
+        named = {split: key for split in SPLITS for key in self.arrays if re.fullmatch(IMAGES[split], key)}
+        if "train" in named or "test" in named:
+            return {split: key for split, key in named.items() if split != "all"}
+        if not named:
+            named = {"all": key for key, array in self.arrays.items() if array.ndim in (3, 4)}
+            if sum(array.ndim in (3, 4) for array in self.arrays.values()) != 1:
+                listed = ", ".join(f"{key} {array.shape}" for key, array in self.arrays.items()) or "nothing"
+                raise DataError(f"{self.title} holds {listed}: give the array of the images the name 'images'.")
+        return named
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there are images of a test set."""
+        return {"train", "test"} <= set(self.image_keys)
+
+    def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
+        """Read a split; see `Source.read`."""
+        keys = self.image_keys
+        chosen = keys if split == "all" or not self.has_test else {split: keys[split]}
+        parts = [self._part(part, key) for part, key in chosen.items()]
+        images = np.concatenate([part.images for part in parts]) if len(parts) > 1 else parts[0].images
+        labels = [part.labels for part in parts if part.labels is not None]
+        dataset = Dataset(images=images, title=self.title, labels=np.concatenate(labels) if len(labels) == len(parts) else None)
+        if not len(dataset):
+            raise DataError(f"{self.title} holds no images.")
+        if size is not None and size != dataset.image_shape[1:]:
+            dataset = replace(dataset, images=np.stack([resize(image, size) for image in dataset.images]))
+        return dataset if self.has_test else hold_out(dataset, split)
+
+    def _part(self, split: str, key: str) -> Dataset:
+        images = Layout.of(self.arrays[key].shape).to_batch(self.arrays[key])
+        try:
+            check_values(images)
+        except DataError as error:
+            raise DataError(f"{self.title}: {error}") from None
+        images = images.astype(np.float32) if images.dtype.kind == "f" else images
+        labels = [array for key, array in self.arrays.items() if re.fullmatch(LABELS[split], key) and array.shape == images.shape[:1]]
+        return Dataset(images=images, title=self.title, labels=labels[0] if labels else None)
+
+    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False, max_bad: float = 0.5) -> Rewritten:
+        """Write all arrays, the images changed; the kind of file is the one that `out` names."""
+        keys = set(self.image_keys.values())
+        writer = _array_writer(out, self.arrays)
+        check_output(out, overwrite=overwrite)
+        for key in keys:
+            try:
+                check_values(self.arrays[key])
+            except DataError as error:
+                raise DataError(f"{self.title}: {error}") from None
+        writer({key: change(array) if key in keys else array for key, array in self.arrays.items()})
+        return Rewritten(sum(Layout.of(self.arrays[key].shape).to_batch(self.arrays[key]).shape[0] for key in keys))
+
+
+def read_npy(path: Path) -> Array:
+    try:
+        array: Array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise _not_numpy(path, error) from None
+    return array
+
+
+def read_npz(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, AttributeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise _not_numpy(path, error) from None
+
+
+def _not_numpy(path: Path, error: Exception) -> DataError:
+    if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        return DataError(f"{printable(str(path))} holds Python objects, which could run code: isthmus reads numbers only.")
+    return DataError(f"{printable(str(path))} is not a NumPy file, or is damaged: {error}.")
+
+
+def write_npz(path: Path, arrays: dict[str, Array]) -> None:
+    """Write named arrays as an .npz, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes a key for an option
+    write_whole(path, buffer.getvalue())
+
+
+def write_npy(path: Path, array: Array) -> None:
+    """Write one array as an .npy, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_whole(path, buffer.getvalue())
+
+
+def _array_writer(out: Path, arrays: dict[str, Array]) -> Callable[[dict[str, Array]], None]:
+    """Return what writes arrays to `out`: .npz, .npy, an IDX file or a folder of IDX files."""
+    if out.suffix == ".npz":
+        return lambda changed: write_npz(out, changed)
+    if out.suffix == ".npy" and len(arrays) == 1:
+        return lambda changed: write_npy(out, next(iter(changed.values())))
+    if len(arrays) == 1 and is_idx(out):
+        return lambda changed: write_idx(out, next(iter(changed.values())))
+    if all(is_idx(Path(key)) for key in arrays) and not out.suffix:
+
+        def write_folder(changed: dict[str, Array]) -> None:
+            for key, array in changed.items():
+                write_idx(out / key, array)
+
+        return write_folder
+    ends = ".npz" if len(arrays) > 1 else ".npz, .npy or -ubyte[.gz]"
+    raise UsageError(f"The name of --out tells how arrays are written; {printable(str(out))} must end in {ends}.")

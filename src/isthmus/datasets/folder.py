@@ -1,0 +1,163 @@
+"""Images in files: a folder of pictures, or one picture."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from isthmus.datasets.dataset import Change, Dataset, Rewritten, Skipped, hold_out
+from isthmus.errors import DataError, UsageError, printable
+from isthmus.files import check_output, write_whole
+from isthmus.images import Array, from_unit, resize, to_unit
+from isthmus.pictures import FORMATS, Picture, is_picture_name, read_picture, write_picture
+
+SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
+"""Files beside the pictures that are copied with them: they hold labels."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of pictures, searched recursively, or one picture."""
+
+    root: Path
+    files: tuple[Path, ...]
+    """The pictures, relative to `root`, sorted."""
+    sidecars: tuple[Path, ...] = field(default=(), repr=False)
+    """The labels and notes beside them, relative to `root`."""
+
+    has_test = False
+
+    @classmethod
+    def scan(cls, root: Path) -> Folder:
+        """Find the pictures below `root`; links that lead out of it, and links to folders, are not followed."""
+        inside = root.resolve()
+        pictures, sidecars = [], []
+        for folder, folders, names in os.walk(root):
+            folders.sort()
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in sorted(names):
+                path = Path(folder, name)
+                if name.startswith(".") or not path.resolve().is_relative_to(inside):
+                    continue
+                if is_picture_name(name):
+                    pictures.append(path.relative_to(root))
+                elif path.suffix.lower() in SIDECARS:
+                    sidecars.append(path.relative_to(root))
+        if not pictures:
+            ends = ", ".join(suffix[1:] for suffix in FORMATS)
+            raise DataError(f"There are no pictures in {printable(str(root))} (looked for {ends}, in all its folders).")
+        return cls(root, tuple(pictures), tuple(sidecars))
+
+    @property
+    def title(self) -> str:
+        """The folder's path, or the picture's."""
+        return printable(str(self.root if len(self.files) != 1 else self.root / self.files[0]))
+
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """Count the sizes (H, W) that the pictures' headers tell."""
+        counts: Counter[tuple[int, int]] = Counter()
+        for file in self.files:
+            try:
+                with Image.open(self.root / file) as image:
+                    counts[image.height, image.width] += 1
+            except Exception:  # a header that cannot be read is reported, with its name, when the picture is
+                continue
+        return counts
+
+    def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
+        """Read the pictures; see `Source.read`.
+
+        Pictures of another size than most are scaled to cover it, and their middle is taken. If one is in colour, all become
+        RGB; if one has 16 bits or floats, all get its type.
+        """
+        if size is None:
+            counts = self.sizes()
+            size = min(counts, key=lambda s: (-counts[s], s)) if counts else None
+        images: list[Array] = []
+        names: list[str] = []
+        skipped: list[Skipped] = []
+        for name, outcome in self._pictures():
+            if isinstance(outcome, Skipped):
+                skipped.append(outcome)
+                continue
+            image = np.moveaxis(outcome.pixels, -1, 0)
+            images.append(resize(image, size or image.shape[1:]))
+            names.append(name)
+        if not images:
+            raise DataError(f"None of the {len(self.files)} pictures in {self.title} can be read: {skipped[0].reason}")
+        labels = np.array([Path(name).parent.name for name in names])
+        dataset = Dataset(
+            images=_stack(images),
+            title=self.title,
+            labels=labels if len(set(labels)) > 1 else None,
+            names=tuple(names),
+            skipped=tuple(skipped),
+        )
+        return hold_out(dataset, split)
+
+    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False, max_bad: float = 0.5) -> Rewritten:
+        """Write the changed pictures under the same names, in the same folders, formats and depths."""
+        single = len(self.files) == 1 and self.root.joinpath(self.files[0]) != self.root and not self.sidecars and is_picture_name(out.name)
+        if out.resolve() == self.root.resolve():
+            raise UsageError(f"{printable(str(out))} is the input itself: name another --out.")
+        check_output(out, overwrite=overwrite)
+        count, skipped = 0, list[Skipped]()
+        for name, pictures, failures in _runs(self._pictures()):
+            skipped += failures
+            if len(skipped) > max_bad * len(self.files):
+                raise DataError(
+                    f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be read, more than --max-bad {max_bad:g} "
+                    f"allows; the first: {skipped[0].reason}"
+                )
+            if not pictures:
+                continue
+            changed = change(np.stack([np.moveaxis(picture.pixels, -1, 0) for picture in pictures]))
+            for path, picture, pixels in zip(name, pictures, changed, strict=True):
+                write_picture(out if single else out / path, replace(picture, pixels=np.moveaxis(pixels, 0, -1)))
+            count += len(pictures)
+        for sidecar in self.sidecars:
+            write_whole(out / sidecar, (self.root / sidecar).read_bytes())
+        return Rewritten(count, tuple(skipped))
+
+    def _pictures(self) -> Iterator[tuple[str, Picture | Skipped]]:
+        """Decode the pictures ahead, in threads, in order."""
+
+        def read(file: Path) -> tuple[str, Picture | Skipped]:
+            try:
+                return str(file), read_picture(self.root / file)
+            except DataError as error:
+                return str(file), Skipped(str(file), str(error))
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start in range(0, len(self.files), 256):
+                yield from pool.map(read, self.files[start : start + 256])
+
+
+def _runs(pictures: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
+    """Group neighbours of one shape and type, up to 256, so that they can be changed as one batch."""
+
+    def kind(item: tuple[str, Picture | Skipped]) -> object:
+        return isinstance(item[1], Picture) and (item[1].pixels.shape, item[1].pixels.dtype)
+
+    for _, group in groupby(pictures, kind):
+        items = list(group)
+        for start in range(0, len(items), 256):
+            part = items[start : start + 256]
+            good = [(name, outcome) for name, outcome in part if isinstance(outcome, Picture)]
+            bad = [outcome for _, outcome in part if isinstance(outcome, Skipped)]
+            yield [name for name, _ in good], [picture for _, picture in good], bad
+
+
+def _stack(images: list[Array]) -> Array:
+    channels = max(len(image) for image in images)
+    dtype = max((image.dtype for image in images), key=lambda d: (d.kind == "f", d.itemsize))
+    same = (image if image.dtype == dtype else from_unit(to_unit(image), dtype) for image in images)
+    return np.stack([image if len(image) == channels else np.repeat(image, channels, 0) for image in same])

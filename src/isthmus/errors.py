@@ -1,0 +1,85 @@
+"""What goes wrong by a user's hand, one class per exit status.
+
+Every message is one sentence or two: what was wrong, with which value, what is accepted, what to do next.
+The command line prints it and exits with the class's `exit_status`; Python callers catch `IsthmusError`, a `ValueError`.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
+
+
+class IsthmusError(ValueError):
+    """Anything that isthmus refuses; the run has failed."""
+
+    exit_status = 1
+
+
+class UsageError(IsthmusError):
+    """An option, a name or a path that cannot be meant."""
+
+    exit_status = 2
+
+
+class DataError(IsthmusError):
+    """Images or data that cannot be read or do not fit the model."""
+
+    exit_status = 3
+
+
+class ModelFileError(IsthmusError):
+    """A model file that is not one, is damaged, or is newer than this version."""
+
+    exit_status = 4
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was told to stop, did so at a step's end, and saved its state."""
+
+    def __init__(self, message: str, exit_status: int):
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ` Did you mean 'dense'?`, or nothing where no name is near.
+
+    >>> nearest("dnese", ["dense", "conv"])
+    " Did you mean 'dense'?"
+    """
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def look_up(kind: str, name: str, registry: Mapping[str, Entry]) -> Entry:
+    """Return `registry[name]`.
+
+    Args:
+        kind: What the registry holds, for the message: "model", "task".
+        name: The name that the user gave.
+        registry: The names that exist.
+
+    Raises:
+        UsageError: If the name is unknown; the message lists the names and the nearest one.
+
+    >>> look_up("loss", "bcee", {"bce": 1, "mse": 2})
+    Traceback (most recent call last):
+    ...
+    isthmus.errors.UsageError: Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse.
+    """
+    if name not in registry:
+        raise UsageError(f"Unknown {kind} '{name}'.{nearest(name, registry)} There are: {', '.join(registry)}.")
+    return registry[name]
+
+
+def printable(name: str | bytes) -> str:
+    """Return a file's name as one printable line, whatever bytes it holds.
+
+    >>> printable("two\\nlines.png")
+    'two\\\\nlines.png'
+    """
+    text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,180 @@
+"""The scorecard: how good a model is, always beside what a person would use instead.
+
+For a code, the alternative is principal components with as many numbers; for noise, it is non-local means, a median filter and
+wavelets from scikit-image. All are measured on the same images, and the filters are told the noise's true strength.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.datasets import Dataset, Source, open_data
+from isthmus.images import Array, to_unit
+from isthmus.metrics import METRICS
+from isthmus.restoring import Model
+
+SLOW_IMAGES = 1000
+"""Filters that take a millisecond an image, and SSIM, are measured on at most as many."""
+
+SEED = 1
+"""Of the noise that a scorecard adds, so that every model is measured on the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One method's row."""
+
+    method: str
+    """What was used."""
+    numbers: int | None
+    """Numbers in its code of one image, where it has one."""
+    images: int
+    """How many images it was measured on."""
+    bce: float
+    """Mean binary cross-entropy, nats per value."""
+    mse: float
+    """Mean squared error, range [0, 1]."""
+    psnr_db: float
+    """Mean of the images' peak signal-to-noise ratios, in dB."""
+    ssim: float
+    """Mean structural similarity, on the first images only; NaN where images are too small."""
+    milliseconds: float
+    """Time for one image, in this run, on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorecard:
+    """A model and its alternatives, measured on the same images."""
+
+    data: str
+    """What images, and which of them."""
+    task: str
+    """What had been done to them."""
+    loss: float
+    """The model's own training loss on them, exact, from its raw output."""
+    scores: tuple[Score, ...]
+    """The model first."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to be fair."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold: NaN becomes null."""
+        rows = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(s).items()} for s in self.scores]
+        return {**asdict(self), "scores": rows, "notes": list(self.notes)}
+
+
+def evaluate(
+    model: Model, data: str | Path | Array, *, split: str | None = None, data_dir: str | Path | None = None, seed: int = SEED
+) -> Scorecard:
+    """Measure a model and what one would use instead.
+
+    Args:
+        model: What to measure.
+        data: The images, clean; as `isthmus.datasets.open_data` takes them.
+        split: "train", "test" or "all". Without it: the test set if the data has one; the held-out tenth if the model was
+            trained on the rest; else all.
+        data_dir: A folder that may hold the named data sets.
+        seed: Of the corruption.
+
+    Returns:
+        The scorecard; its first row is the model.
+
+    Raises:
+        DataError: If the data cannot be read or does not fit the model.
+    """
+    source = open_data(data, Path(data_dir) if data_dir is not None else None)
+    split = split or _unseen_split(model, source)
+    dataset = source.read(split, model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:]))
+    notes = []
+    if split == "test":
+        reference = source.read("train", dataset.image_shape[1:])
+    else:
+        reference = dataset
+        notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
+    clean = to_unit(dataset.images)
+    seen = model.corrupt(clean, seed)
+    loss = float(model.losses(seen, clean).mean())
+    numbers = math.prod(model.code_shape(dataset.image_shape[1:]))
+    methods: list[tuple[str, int | None, int, Callable[[Array], Array]]] = [
+        (f"isthmus {model.recipe.model}", numbers, len(clean), model.restore_seen),
+        _principal_components(reference, numbers, len(clean)),
+    ]
+    if model.recipe.task == "reconstruct":
+        mean = to_unit(reference.images).mean(0)
+        methods.append(("mean image", 0, len(clean), lambda batch: np.broadcast_to(mean, batch.shape)))
+    else:
+        strength = float(np.sqrt(np.mean(np.square(seen - clean))))
+        methods += [(name, None, SLOW_IMAGES, lambda batch, f=f: _each(f, batch, strength)) for name, f in FILTERS.items()]
+        methods.append(("as it is", None, len(clean), lambda batch: batch))
+        notes.append(f"The filters were told the true strength of the noise ({strength:.3f}).")
+    scores = tuple(_score(name, size, method, seen[:count], clean[:count]) for name, size, count, method in methods)
+    return Scorecard(data=f"{dataset.title} ({split}, {len(dataset)} images)", task=model.recipe.corruption, loss=loss, scores=scores, notes=tuple(notes))
+
+
+def _unseen_split(model: Model, source: Source) -> str:
+    if source.has_test:
+        return "test"
+    trained_on = model.about.get("data", {}).get("sha256")
+    return "test" if source.read("train", model.recipe.size).fingerprint()["sha256"] == trained_on else "all"
+
+
+def _score(method: str, numbers: int | None, restore: Callable[[Array], Array], seen: Array, clean: Array) -> Score:
+    began = time.perf_counter()
+    restored = np.clip(restore(seen), 0, 1)
+    milliseconds = 1000 * (time.perf_counter() - began) / len(seen)
+    few = slice(SLOW_IMAGES)
+    means = {name: float(np.mean(metric(restored, clean))) for name, metric in METRICS.items() if name != "ssim"}
+    ssim = float(np.mean(METRICS["ssim"](restored[few], clean[few])))
+    return Score(method=method, numbers=numbers, images=len(seen), ssim=ssim, milliseconds=milliseconds, **means)
+
+
+def _principal_components(reference: Dataset, numbers: int, count: int) -> tuple[str, int, int, Callable[[Array], Array]]:
+    from sklearn.decomposition import PCA
+
+    table = to_unit(reference.images).reshape(len(reference), -1)
+    numbers = min(numbers, *table.shape)
+    pca = PCA(numbers, random_state=0).fit(table)
+
+    def project(batch: Array) -> Array:
+        restored: Array = pca.inverse_transform(pca.transform(batch.reshape(len(batch), -1))).reshape(batch.shape)
+        return restored
+
+    return f"PCA {numbers}", numbers, count, project
+
+
+def _each(restore: Callable[[Array, float], Array], batch: Array, strength: float) -> Array:
+    return np.stack([restore(image, strength).reshape(image.shape) for image in batch])
+
+
+def _non_local_means(image: Array, strength: float) -> Array:
+    from skimage.restoration import denoise_nl_means
+
+    options = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * strength, "sigma": strength, "fast_mode": True}
+    return np.asarray(denoise_nl_means(image, channel_axis=0, **options))
+
+
+def _median(image: Array, strength: float) -> Array:
+    from scipy.ndimage import median_filter
+
+    return np.asarray(median_filter(image, (1, 3, 3)))
+
+
+def _wavelet(image: Array, strength: float) -> Array:
+    from skimage.restoration import denoise_wavelet
+
+    return np.asarray(denoise_wavelet(image, sigma=strength, channel_axis=0, rescale_sigma=True))
+
+
+FILTERS: dict[str, Callable[[Array, float], Array]] = {
+    "non-local means": _non_local_means,
+    "median 3x3": _median,
+    "wavelet": _wavelet,
+}
+"""What scikit-image and SciPy offer against noise: `(C, H, W)` and the noise's deviation to `(C, H, W)`."""

@@ -1,0 +1,43 @@
+"""How far an output is from the clean image, by name.
+
+A loss also says what the model's output means: logits (the image is their sigmoid) or the image's values themselves.
+Torch is imported where it computes, so that the names are there without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One way to compare a model's output with the clean image."""
+
+    summary: str
+    """What it measures, for people."""
+    function: str
+    """Its name in `torch.nn.functional`."""
+    logits: bool
+    """Whether the model's output is logits."""
+
+    def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
+        """Return the error of an output `(B, C, H, W)`, in float32: its mean, or with "none" that of every value."""
+        from torch.nn import functional
+
+        error: Tensor = getattr(functional, self.function)(output.float(), clean, reduction=reduction)
+        return error
+
+    def image(self, output: Tensor) -> Tensor:
+        """Return the image in [0, 1], float32, that an output of the model stands for."""
+        return output.float().sigmoid() if self.logits else output.float().clamp(0, 1)
+
+
+LOSSES: dict[str, Loss] = {
+    "bce": Loss("binary cross-entropy of each pixel, from logits", "binary_cross_entropy_with_logits", logits=True),
+    "mse": Loss("squared error", "mse_loss", logits=False),
+    "l1": Loss("absolute error", "l1_loss", logits=False),
+}

@@ -1,0 +1,74 @@
+"""The convolutional autoencoder: 3x3 convolutions, 2x2 pooling inward, nearest-neighbour upsampling outward.
+
+Source: the textbook's second and third model (4,385 and 30,689 parameters); here with any depth, width and image size.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from isthmus.codes import PointCode
+
+
+class Convolutional(nn.Module):
+    """Convolve and halve, down to the code map; double and convolve, back to the image.
+
+    Sizes are halved upward (28, 14, 7, 4), and the way back visits the same sizes (4, 7, 14, 28), so any size works.
+
+    Args:
+        image_shape: (C, H, W) of the images; only C shapes the network.
+        seen_channels: C' of what the encoder sees.
+        code: Channels of the code map, whose sides are the image's divided by 2 for each layer.
+        hidden: Filters of the encoder's layers before the code, from the image inward.
+        bottleneck: What makes the code of the encoder's last numbers.
+
+    >>> import torch
+    >>> network = Convolutional(image_shape=(1, 28, 28), seen_channels=1, code=8, hidden=(16, 8), bottleneck=PointCode())
+    >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28)).shape
+    (4385, torch.Size([2, 8, 4, 4]))
+    """
+
+    def __init__(
+        self, *, image_shape: tuple[int, int, int], seen_channels: int, code: int, hidden: tuple[int, ...], bottleneck: PointCode
+    ):
+        super().__init__()
+        self.bottleneck = bottleneck
+        inward = (seen_channels, *hidden, code * bottleneck.outputs_per_number)
+        outward = (code, code, *reversed(hidden))
+        self.encoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(inward))
+        self.decoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(outward))
+        self.output = _convolution(outward[-1], image_shape[0])
+
+    def encode(self, seen: Tensor) -> Tensor:
+        """Return the code map `(B, code, H / 2^layers, W / 2^layers)`, rounded up, of a batch `(B, C', H, W)`."""
+        *inner, last = self.encoder
+        for layer in inner:
+            seen = _halve(layer(seen)).relu_()  # the largest, then the rectifier: the same as the other way round, and cheaper
+        return self.bottleneck(_halve(last(seen)))
+
+    def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return logits or values `(B, C, H, W)` of the given size `(H, W)` for a code map."""
+        sizes = [size]
+        for _ in range(len(self.decoder) - 1):
+            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+        x = code
+        for layer, doubled in zip(self.decoder, reversed(sizes), strict=True):
+            x = layer(F.interpolate(x, size=doubled)).relu_()
+        output: Tensor = self.output(x)
+        return output
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`."""
+        return self.decode(self.encode(seen), (seen.shape[-2], seen.shape[-1]))
+
+
+def _halve(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, 2, ceil_mode=True)
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # there is a bias
+    return layer

@@ -1,0 +1,68 @@
+"""The dense autoencoder: every pixel to every unit.
+
+Source: the textbook's first model, 784 - 32 - 784 with a ReLU code (50,992 parameters); here with any number of hidden layers,
+which the decoder mirrors.
+"""
+
+import math
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from isthmus.codes import PointCode
+
+
+class Dense(nn.Module):
+    """Fully connected encoder and decoder with ReLU between layers.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        seen_channels: C' of what the encoder sees.
+        code: Numbers in the code.
+        hidden: Units of the encoder's hidden layers, from the image inward.
+        bottleneck: What makes the code of the encoder's last numbers.
+
+    >>> import torch
+    >>> network = Dense(image_shape=(1, 28, 28), seen_channels=1, code=32, hidden=(), bottleneck=PointCode())
+    >>> sum(p.numel() for p in network.parameters()), network(torch.rand(2, 1, 28, 28)).shape
+    (50992, torch.Size([2, 1, 28, 28]))
+    """
+
+    def __init__(
+        self, *, image_shape: tuple[int, int, int], seen_channels: int, code: int, hidden: tuple[int, ...], bottleneck: PointCode
+    ):
+        super().__init__()
+        self.image_shape = image_shape
+        self.bottleneck = bottleneck
+        values = math.prod(image_shape)
+        inward = (seen_channels * values // image_shape[0], *hidden, code * bottleneck.outputs_per_number)
+        outward = (code, *reversed(hidden), values)
+        self.encoder = nn.ModuleList(_linear(*widths) for widths in pairwise(inward))
+        self.decoder = nn.ModuleList(_linear(*widths) for widths in pairwise(outward))
+
+    def encode(self, seen: Tensor) -> Tensor:
+        """Return the code `(B, code)` of a batch `(B, C', H, W)`."""
+        return self.bottleneck(_layers(self.encoder, seen.flatten(1)))
+
+    def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return logits or values `(B, C, H, W)`; `size` can only be the one that the network was built for."""
+        return _layers(self.decoder, code).unflatten(1, self.image_shape)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`."""
+        return self.decode(self.encode(seen), self.image_shape[1:])
+
+
+def _layers(layers: nn.ModuleList, x: Tensor) -> Tensor:
+    *inner, last = layers
+    for layer in inner:
+        x = layer(x).relu_()
+    output: Tensor = last(x)
+    return output
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)  # torch's own bounds leave units dead at our learning rates: 0.1025, not 0.0922
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,59 @@
+"""What a person sees on stderr while something takes time: a bar on a terminal, a line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isthmus.training import Moment
+
+
+def say(sentence: str) -> None:
+    """Print a remark to stderr."""
+    print(f"isthmus: {sentence}", file=sys.stderr)
+
+
+class Progress:
+    """Shows how trainings go, one after the other."""
+
+    def __init__(self, quiet: bool = False):
+        self.quiet = quiet
+        self.bar: Any = None
+
+    def __enter__(self) -> Progress:
+        """Start the bar, where there is a terminal."""
+        if not self.quiet and sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            columns = ("[bold]{task.description}", progress.BarColumn(), "{task.fields[state]}", progress.TimeRemainingColumn())
+            self.bar = progress.Progress(*columns, console=Console(stderr=True))
+            self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Stop the bar."""
+        if self.bar:
+            self.bar.stop()
+
+    def watch(self, title: str) -> Callable[[Moment], None]:
+        """Return what shows the moments of one training."""
+        if self.quiet:
+            return lambda moment: None
+        if not self.bar:
+            return lambda moment: _line(title, moment)
+        task = self.bar.add_task(title, total=1.0, state="")
+        return lambda moment: self.bar.update(task, completed=min(1.0, moment.share), state=_state(moment))
+
+
+def _state(moment: Moment) -> str:
+    held_out = "" if moment.validation is None else f"  held out {moment.validation:.4f}"
+    return f"epoch {moment.epoch}  loss {moment.loss:.4f}{held_out}"
+
+
+def _line(title: str, moment: Moment) -> None:
+    if moment.validation is not None:
+        say(f"{title}: {moment.share:4.0%}  {_state(moment)}  {moment.seconds:.1f} s")

@@ -1,0 +1,58 @@
+"""The textbook chapter's three autoencoders: its architectures, with our schedule or with its own.
+
+The book's schedule is Adam at 1e-3, batch 200, for 20, 20 and 100 epochs. Ours takes smaller batches at a higher rate that
+rises and falls once, and needs a fraction of the epochs (docs/experiments.md has what was tried).
+"""
+
+from dataclasses import dataclass, replace
+
+from isthmus.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class ChapterModel:
+    """One of the chapter's models and what the book says of it."""
+
+    title: str
+    recipe: Recipe
+    """The architecture with our schedule."""
+    book_epochs: int
+    """Epochs that the book trains for."""
+    book_loss: float
+    """Mean of the training losses that the book prints, in nats per pixel."""
+    parameters: int
+    """Parameters of the architecture."""
+    code_numbers: int
+    """Numbers in the code of one 28 x 28 digit."""
+
+    def as_in_the_book(self) -> Recipe:
+        """Return the recipe with the book's schedule."""
+        return replace(self.recipe, epochs=self.book_epochs, batch_size=200, learning_rate=1e-3, schedule="constant")
+
+
+CHAPTER = {
+    "dense": ChapterModel(
+        title="Dense",
+        recipe=Recipe(model="dense", code=32, hidden=(), epochs=12),
+        book_epochs=20,
+        book_loss=0.0926,
+        parameters=50_992,
+        code_numbers=32,
+    ),
+    "convolutional": ChapterModel(
+        title="Convolutional",
+        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=8, learning_rate=2e-2),
+        book_epochs=20,
+        book_loss=0.1010,
+        parameters=4_385,
+        code_numbers=128,
+    ),
+    "denoising": ChapterModel(
+        title="Denoising",
+        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=9),
+        book_epochs=100,
+        book_loss=0.0998,
+        parameters=30_689,
+        code_numbers=256,
+    ),
+}

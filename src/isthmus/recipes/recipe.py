@@ -1,0 +1,154 @@
+"""The one description of a training: what `train` takes, what a model file remembers, what the command line's options are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.codes import CODES
+from isthmus.corruptions import GaussianNoise, parse
+from isthmus.errors import UsageError, look_up, nearest
+from isthmus.losses import LOSSES
+from isthmus.models import MODELS
+from isthmus.tasks import TASKS
+
+SCHEDULES = ("one-cycle", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16")
+DEFAULT_EPOCHS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is learnt, from what, and how. What is left out takes the task's or the model's default.
+
+    Raises:
+        UsageError: If anything cannot be meant; one message with all that is wrong.
+
+    >>> Recipe(task="denoise").corruption
+    'gaussian-noise(std=0.5, clip=True)'
+    >>> Recipe(model="conv").hidden
+    (16, 8)
+    """
+
+    data: str = ""
+    """Where the images come from, as `isthmus.datasets.open_data` takes it."""
+    task: str = "reconstruct"
+    """What the model learns to undo: reconstruct (the default: nothing, so it learns a short code) or denoise."""
+    noise: float | None = None
+    """Strength of the noise for denoise: its standard deviation, where white is 1. The textbook's is 0.5."""
+    corruption: str = ""
+    """Something else to undo, such as "gaussian-noise(0.2) | salt-and-pepper(0.05)"."""
+    model: str = "conv"
+    """Architecture: conv (the default: convolutions, any image size) or dense (fully connected, one image size)."""
+    code: int = 0
+    """Size of the code: its numbers (dense, 32) or the channels of its map (conv, 8), whose side halves with each layer."""
+    hidden: tuple[int, ...] | None = None
+    """Units (dense, none) or filters (conv, 16 8) of the layers before the code, as many as you like; the decoder mirrors them."""
+    code_kind: str = "relu"
+    """How the code ends: relu (numbers from 0 up, the textbook's) or linear (any numbers)."""
+    loss: str = "bce"
+    """What is made small: bce (cross-entropy, the textbook's), mse (squared error) or l1 (absolute error)."""
+    epochs: int = 0
+    """How often every image is seen: 10 times, unless there is a budget."""
+    budget: str = ""
+    """Time to train for, instead of epochs: 90s, 10m or 1h. The schedule is stretched over it."""
+    batch_size: int = 0
+    """Images per step (dense 100, conv 50)."""
+    learning_rate: float = 0.0
+    """Peak of the learning rate (0.01)."""
+    schedule: str = "one-cycle"
+    """Course of the learning rate: one-cycle (up, then down to nothing) or constant (the textbook's)."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels to bring the images to; without it, the size that most of them have."""
+    precision: str = "auto"
+    """Arithmetic of the layers: auto (bfloat16 where it is faster), float32 or bfloat16."""
+    seed: int = 0
+    """Start of all chance: first weights, order of the images, noise."""
+
+    def __post_init__(self) -> None:
+        """Fill in the defaults and refuse what cannot be meant."""
+        problems = self._unknown_names()
+        if not problems:
+            self._fill()
+            problems = self._unfit_values()
+        if problems:
+            raise UsageError(" ".join(problems))
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Recipe:
+        """Return the recipe of a mapping, as JSON gives it.
+
+        Raises:
+            UsageError: If a field is unknown, has the wrong type, or cannot be meant.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in names:
+                raise UsageError(f"A recipe has no field '{name}'.{nearest(name, names)} Its fields: {', '.join(names)}.")
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        try:
+            return cls(**{**values, **lists})
+        except (TypeError, AttributeError) as error:
+            raise UsageError(f"A recipe's field has the wrong type: {error}.") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them; `of` gives the recipe back."""
+        return dataclasses.asdict(self)
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The time to train for, in seconds, if there is one."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", self.budget.strip())
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else None
+
+    def _unknown_names(self) -> list[str]:
+        problems = []
+        for kind, name, registry in (
+            ("task", self.task, TASKS),
+            ("model", self.model, MODELS),
+            ("loss", self.loss, LOSSES),
+            ("kind of code", self.code_kind, CODES),
+            ("schedule", self.schedule, dict.fromkeys(SCHEDULES)),
+            ("precision", self.precision, dict.fromkeys(PRECISIONS)),
+        ):
+            try:
+                look_up(kind, name, registry)
+            except UsageError as error:
+                problems.append(str(error))
+        return problems
+
+    def _fill(self) -> None:
+        architecture = MODELS[self.model]
+        if self.noise is not None and (self.task != "denoise" or self.corruption):
+            raise UsageError("--noise is the strength for --task denoise; with --corruption, write it there.")
+        noise = str(GaussianNoise(self.noise)) if self.noise is not None else ""
+        values: dict[str, object] = {
+            "noise": None,  # now part of the corruption
+            "corruption": str(parse(self.corruption or noise or str(TASKS[self.task].corruption))),
+            "code": self.code or architecture.code,
+            "hidden": tuple(architecture.hidden if self.hidden is None else self.hidden),
+            "batch_size": self.batch_size or architecture.batch_size,
+            "learning_rate": self.learning_rate or architecture.learning_rate,
+            "epochs": self.epochs or (0 if self.budget else DEFAULT_EPOCHS),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _unfit_values(self) -> list[str]:
+        hidden = self.hidden or ()
+        fits = {
+            "code": (1 <= self.code <= 1 << 20, "a number from 1 up"),
+            "hidden": (len(hidden) <= 64 and all(1 <= width <= 1 << 20 for width in hidden), "at most 64 numbers from 1 up"),
+            "epochs": (0 <= self.epochs <= 1_000_000, "a number from 1 up"),
+            "budget": (not self.budget or (self.budget_seconds or 0) > 0, "a time such as 90s, 10m or 1h"),
+            "batch_size": (1 <= self.batch_size <= 1 << 20, "a number from 1 up"),
+            "learning_rate": (0 < self.learning_rate <= 10, "above 0 and at most 10"),
+            "size": (self.size is None or (len(self.size) == 2 and min(self.size) >= 1), "two numbers from 1 up, height and width"),
+            "seed": (0 <= self.seed < 1 << 31, "a number from 0 to 2,147,483,647"),
+        }
+        problems = [f"{name} must be {wanted}, not {getattr(self, name)}." for name, (fit, wanted) in fits.items() if not fit]
+        if self.budget and self.epochs:
+            problems.append(f"Give either epochs ({self.epochs}) or a budget ({self.budget}), not both.")
+        return problems

@@ -1,0 +1,210 @@
+"""The textbook chapter, whole: its three models, its figures, its numbers beside ours, on one page."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus import figures
+from isthmus.datasets import Dataset, open_data
+from isthmus.devices import has_fast_bfloat16
+from isthmus.errors import UsageError, printable
+from isthmus.evaluating import SEED, Scorecard, evaluate
+from isthmus.files import check_output, write_whole
+from isthmus.images import Array, to_unit
+from isthmus.recipes.chapter import CHAPTER, ChapterModel
+from isthmus.report import Figure, Section, Table, write_report
+from isthmus.restoring import Model
+from isthmus.training import Moment, train
+
+QUICK_DATA = "mnist-5k"
+QUICK_EPOCHS = {"dense": 60, "convolutional": 25, "denoising": 16}
+"""For the 4,500 digits that come along: about a minute in all on two cores."""
+
+SHOWN = 10
+"""Digits in a figure, as in the book."""
+
+
+def reproduce(
+    out: str | Path,
+    *,
+    quick: bool = False,
+    as_in_the_book: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    overwrite: bool = False,
+    resume: bool = False,
+    watch: Callable[[str], Callable[[Moment], None]] | None = None,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Train the chapter's three models and write everything about them into a folder.
+
+    Args:
+        out: The folder: `report.html`, its figures as PNGs, `results.json`, and three model files.
+        quick: Learn from the 5,000 digits that come with a package, in about a minute.
+        as_in_the_book: Take the book's schedule (140 epochs in all) instead of ours.
+        data_dir: A folder with `mnist/*.gz`.
+        device: "auto", "cpu", "cuda" or "mps".
+        seed: Start of all chance.
+        overwrite: Replace what the folder holds.
+        resume: Go on with an unfinished run in the folder.
+        watch: Given a model's title, returns what is called with every `Moment` of its training.
+        warn: Called with a sentence where something deserves attention.
+
+    Returns:
+        Every number of the page.
+    """
+    if quick and as_in_the_book:
+        raise UsageError("Give either --quick or --as-in-the-book: the book's schedule takes its 60,000 images.")
+    began = time.perf_counter()
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        check_output(folder, overwrite=overwrite)
+    data = QUICK_DATA if quick else "mnist"
+    source = open_data(data, Path(data_dir) if data_dir is not None else None)
+    test = source.read("test")
+    models: dict[str, Model] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for name, chapter in CHAPTER.items():
+        recipe = chapter.as_in_the_book() if as_in_the_book else chapter.recipe
+        recipe = replace(recipe, data=data, seed=seed, epochs=QUICK_EPOCHS[name] if quick else recipe.epochs)
+        model = train(
+            recipe,
+            out=folder / f"{name}.safetensors",
+            overwrite=overwrite,
+            resume=resume,
+            device=device,
+            data_dir=data_dir,
+            watch=watch(chapter.title) if watch else None,
+            warn=warn,
+        )
+        card = evaluate(model, data, split="test", data_dir=data_dir)
+        models[name] = model
+        rows[name] = _row(chapter, model, card)
+    results = {
+        "data": {"name": data, "train_images": models["dense"].about["data"]["shape"][0], "test_images": len(test)},
+        "schedule": "the book's" if as_in_the_book else "quick" if quick else "ours",
+        "seed": seed,
+        "bfloat16": has_fast_bfloat16(models["dense"].device),
+        "models": rows,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    sections = _sections(results, models, source.read("train"), test)
+    page = write_report(folder, "The chapter's three autoencoders, on this machine", sections)
+    write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
+    return {**results, "report": printable(str(page))}
+
+
+def _row(chapter: ChapterModel, model: Model, card: Scorecard) -> dict[str, Any]:
+    ours, pca = card.scores[0], card.scores[1]
+    history = model.about["history"]
+    return {
+        "title": chapter.title,
+        "parameters": model.parameters(),
+        "code_numbers": ours.numbers,
+        "epochs": len(history),
+        "book_epochs": chapter.book_epochs,
+        "book_loss": chapter.book_loss,
+        "train_loss": history[-1]["train_loss"],
+        "test_loss": card.loss,
+        "pca_loss": pca.bce,
+        "pca_numbers": pca.numbers,
+        "test_psnr_db": ours.psnr_db,
+        "pca_psnr_db": pca.psnr_db,
+        "seconds": model.about["train_seconds"],
+        "scorecard": card.to_json(),
+        "history": history,
+    }
+
+
+def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Dataset, test: Dataset) -> list[Section]:
+    rows, data = results["models"], results["data"]
+    digits = test.take(_one_of_each(test))
+    clean = to_unit(digits.images)
+    noisy = models["denoising"].corrupt(clean, SEED)
+    rebuilt = {name: models[name].restore_seen(clean) for name in ("dense", "convolutional")}
+    denoised = models["denoising"].restore_seen(noisy)
+    schedule = {
+        "ours": "Trained with our schedule: smaller batches, and a learning rate that rises and falls once.",
+        "quick": "Trained quickly, on few images: the losses are higher than with all of MNIST, and the book's numbers are no fair comparison.",
+        "the book's": "Trained with the book's own schedule: Adam at 0.001, batches of 200.",
+    }[results["schedule"]]
+    return [
+        Section(
+            "",
+            [
+                f"Learnt from {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} that were not learnt from, "
+                f"in {results['seconds']:.0f} seconds in all. {schedule}",
+                "The loss is the mean binary cross-entropy of a pixel, in nats: 0 would need pixels that are all black or white. "
+                "PCA, principal components with as many numbers, is what one would use instead of an autoencoder. "
+                "The book gives training losses only.",
+            ],
+            [_main_table(rows)],
+        ),
+        Section(
+            "What the models see and give",
+            figures=[
+                Figure("training-digit", figures.one(train_set.images[0], f"label {train_set.labels[0]}" if train_set.labels is not None else ""), "A digit of the training set."),
+                Figure("reconstructions", figures.grid({"test digits": clean, "dense": rebuilt["dense"], "convolutional": rebuilt["convolutional"]}), "Ten test digits over what the dense model makes of 32 numbers and the convolutional one of 128."),
+                Figure("noisy-digit", figures.grid({"": np.stack([clean[0], noisy[0]])}, scale=1.8), "A digit beside its noisy self: normal noise of deviation 0.5, clipped."),
+                Figure("denoised", figures.grid({"noisy": noisy, "denoised": denoised, "clean": clean}), "Ten noisy test digits over their denoised selves, and the truth, which the model never saw."),
+            ],
+        ),
+        Section(
+            "How they learnt",
+            [f"{row['title']}: {row['epochs']} epochs in {row['seconds']:.1f} seconds (the book: {row['book_epochs']} epochs)." for row in rows.values()],
+            figures=[Figure("curves", figures.curves({row["title"]: row["history"] for row in rows.values()}, {row["title"]: row["book_loss"] for row in rows.values()}), "Loss against seconds of training; the dotted line is the mean of the losses that the book prints.")],
+        ),
+        Section(
+            "Beside what one would use instead",
+            ["Every method is measured on the same images with the same noise. SSIM and the filters: the first thousand images.", *dict.fromkeys(note for row in rows.values() for note in row["scorecard"]["notes"])],
+            tables=[score_table(row["title"], row["scorecard"]) for row in rows.values()],
+        ),
+        Section("Where they fail", ["The digits with the largest error, of the first thousand of the test set."], figures=[_worst(models["denoising"], test)]),
+    ]
+
+
+def _main_table(rows: dict[str, dict[str, Any]]) -> Table:
+    columns = ("model", "parameters", "numbers in the code", "the book's loss (training)", "our loss, training", "our loss, test", "PCA, test", "PSNR, test (dB)", "seconds")
+    cells = [
+        (row["title"], f"{row['parameters']:,}", str(row["code_numbers"]), f"{row['book_loss']:.4f}", f"{row['train_loss']:.4f}", f"{row['test_loss']:.4f}", f"{row['pca_loss']:.4f}", f"{row['test_psnr_db']:.2f}", f"{row['seconds']:.1f}")
+        for row in rows.values()
+    ]  # fmt: skip
+    return Table(columns, cells)
+
+
+def score_table(title: str, card: dict[str, Any]) -> Table:
+    """Return a scorecard, as its JSON, as a table of texts."""
+    columns = (title or "method", "numbers in the code", "images", "cross-entropy", "MSE", "PSNR (dB)", "SSIM", "ms per image")
+
+    def text(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    rows = [
+        (s["method"], text(s["numbers"], 0), f"{s['images']:,}", text(s["bce"], 4), text(s["mse"], 5), text(s["psnr_db"], 2), text(s["ssim"], 3), text(s["milliseconds"], 3))
+        for s in card["scores"]
+    ]  # fmt: skip
+    return Table(columns, rows)
+
+
+def _one_of_each(test: Dataset) -> Array:
+    """Return the indices of the first ten test images; where images are sorted by label, of the first of each label."""
+    labels = test.labels
+    if labels is None or len(np.unique(labels[:SHOWN])) > 1:
+        return np.arange(min(SHOWN, len(test)))
+    return np.unique(labels, return_index=True)[1][:SHOWN]
+
+
+def _worst(model: Model, test: Dataset) -> Figure:
+    clean = to_unit(test.images[:1000])
+    seen = model.corrupt(clean, SEED)
+    worst = np.argsort(-model.losses(seen, clean))[:SHOWN]
+    return Figure("worst", figures.error_map(clean[worst], model.restore_seen(seen[worst])), "The ten worst of the denoiser: clean, restored, and the difference (red: too bright, blue: too dark).")

@@ -1,0 +1,259 @@
+"""The trained model at work: `restore`, `encode`, `decode`, on whatever kind of image a person has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from isthmus import modelfile
+from isthmus.corruptions import parse
+from isthmus.devices import choose_bfloat16, choose_device
+from isthmus.errors import DataError, IsthmusError, ModelFileError
+from isthmus.images import Array, Layout, check_values, from_unit, to_unit
+from isthmus.losses import LOSSES
+from isthmus.models import MODELS, Network, build
+from isthmus.pictures import read_picture
+from isthmus.recipes import Recipe
+
+CHUNK_VALUES = 1 << 18
+"""Values that go through the network at once: what they become inside still fits a processor's cache."""
+
+
+class Model:
+    """A trained autoencoder: the network, and the recipe that made it.
+
+    Args:
+        recipe: What it has learnt, and how.
+        image_shape: (C, H, W) of the images that it was trained on.
+        about: What else its file says: data, history, scores.
+        device: Where it computes: "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(
+        self, recipe: Recipe, image_shape: tuple[int, int, int], about: dict[str, Any] | None = None, *, device: str = "auto"
+    ):
+        self.recipe = recipe
+        self.image_shape = image_shape
+        self.about = about or {}
+        self.corruption = parse(recipe.corruption)
+        self.loss = LOSSES[recipe.loss]
+        self.architecture = MODELS[recipe.model]
+        self.device = choose_device(device)
+        self.bfloat16 = choose_bfloat16(recipe.precision, self.architecture, self.device)
+        network = build_network(recipe, image_shape)
+        self.network = cast(nn.Module, network).to(self.device, memory_format=torch.channels_last).eval()
+
+    def restore(self, images: Any) -> Any:
+        """Undo what the model has learnt to undo.
+
+        Args:
+            images: An array or tensor `(H, W)`, `(H, W, C)`, `(n, H, W)`, `(n, C, H, W)` or `(n, H, W, C)` of uint8, uint16,
+                bool or floats in [0, 1] (a little outside, as noise leaves them, is fine); a PIL image; a path; or a list of them.
+
+        Returns:
+            The same kind, of the same shape and type; for a path, the picture's pixels as an array.
+
+        Raises:
+            DataError: If the shape, size, channels or values do not fit the model; the message says what does.
+        """
+        if isinstance(images, list | tuple):
+            return type(images)(self.restore(image) for image in images)
+        if isinstance(images, Tensor):
+            return torch.from_numpy(self.restore(images.detach().cpu().numpy())).to(images.device)
+        if isinstance(images, Image.Image):
+            return Image.fromarray(self.restore(np.asarray(images)))
+        if isinstance(images, str | Path):
+            pixels = read_picture(Path(images)).pixels
+            return self.restore(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        array = np.asarray(images)
+        layout, batch = self._batch(array)
+        return layout.from_batch(from_unit(self.restore_seen(batch), array.dtype))
+
+    def encode(self, images: Array) -> Array:
+        """Return the codes of images: `(n, numbers)` or `(n, channels, h, w)` float32.
+
+        Args:
+            images: As for `restore`; a single image is a batch of one.
+        """
+        _, batch = self._batch(np.asarray(images))
+        return np.concatenate([self._encode(seen).float().cpu().numpy() for _, seen in self._chunks(batch)])
+
+    def decode(self, codes: Array, size: tuple[int, int] | None = None) -> Array:
+        """Return the images that codes stand for, `(n, C, H, W)` float32 in [0, 1].
+
+        Args:
+            codes: As `encode` gives them.
+            size: (H, W) of the images; without it, that of the training images.
+
+        Raises:
+            DataError: If the codes do not have this model's shape.
+        """
+        size = size or self.image_shape[1:]
+        codes = np.asarray(codes, np.float32)
+        if not self.architecture.any_size and size != self.image_shape[1:]:
+            raise DataError(f"This model decodes to {_times(self.image_shape[1:])} pixels, not {_times(size)}.")
+        wanted = self.code_shape(size)
+        if codes.shape[1:] != wanted:
+            raise DataError(f"Codes of shape {codes.shape} do not fit: this model's are (n, {', '.join(map(str, wanted))}) for {_times(size)} pixels.")
+        step = _chunk_length((self.image_shape[0], *size))
+        parts = np.split(codes, range(step, len(codes), step))
+        return np.concatenate([self._decode(torch.from_numpy(part).to(self.device), size) for part in parts])
+
+    def code_shape(self, size: tuple[int, int] | None = None) -> tuple[int, ...]:
+        """Return the shape of one image's code, for an image size (H, W)."""
+        network = cast(Network, build_network(self.recipe, self.image_shape, device="meta"))
+        channels = self.corruption.seen_channels(self.image_shape[0])
+        return tuple(network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta")).shape[1:])
+
+    def parameters(self) -> int:
+        """Return how many numbers were learnt."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def describe(self) -> dict[str, Any]:
+        """Return what there is to know about the model, as JSON can hold it."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "parameters": self.parameters(),
+            "image_shape": list(self.image_shape),
+            "image_numbers": math.prod(self.image_shape),
+            "code_shape": list(self.code_shape()),
+            "code_numbers": math.prod(self.code_shape()),
+            "any_size": self.architecture.any_size,
+            "data": self.about.get("data", {}),
+            "history": self.about.get("history", []),
+            "steps": self.about.get("steps", 0),
+            "train_seconds": self.about.get("train_seconds", 0.0),
+            "arithmetic": "bfloat16" if self.bfloat16 else "float32",
+        }
+
+    def corrupt(self, clean: Array, seed: int = 0) -> Array:
+        """Return what the model would see of clean images: the corruption that it has learnt to undo, applied to them.
+
+        Args:
+            clean: `(n, C, H, W)` floats in [0, 1].
+            seed: The same seed gives the same corruption.
+
+        Returns:
+            `(n, C', H, W)` float32.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
+
+    def restore_seen(self, seen: Array) -> Array:
+        """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""
+        parts = [self._decode(self._encode(batch), (batch.shape[-2], batch.shape[-1])) for _, batch in self._chunks(seen)]
+        return np.concatenate(parts)
+
+    def losses(self, seen: Array, clean: Array) -> Array:
+        """Return the loss of each image `(n,)`, computed from the network's own output.
+
+        Args:
+            seen: `(n, C', H, W)`, as `corrupt` gives it.
+            clean: `(n, C, H, W)` floats in [0, 1].
+        """
+        parts = []
+        for chosen, batch in self._chunks(seen):
+            output = self._output(self._encode(batch), (batch.shape[-2], batch.shape[-1]))
+            wanted = torch.from_numpy(clean[chosen]).to(self.device)
+            parts.append(self.loss(output, wanted, reduction="none").flatten(1).mean(1).cpu().numpy())
+        return np.concatenate(parts)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file, whole or not at all."""
+        about = {**self.about, "recipe": self.recipe.to_json(), "image_shape": list(self.image_shape)}
+        modelfile.write(Path(path), "model", self.network.state_dict(), about)
+
+    def _batch(self, array: Array) -> tuple[Layout, Array]:
+        """Bring an array into `(n, C, H, W)` and check that it fits the model."""
+        channels, height, width = self.image_shape
+        layout = Layout.of(array.shape, channels)
+        batch = layout.to_batch(array)
+        if batch.shape[1] != channels:
+            raise DataError(f"The images have {batch.shape[1]} channels, and this model takes {channels} ({'gray' if channels == 1 else 'RGB'}).")
+        if 0 in batch.shape:
+            raise DataError(f"There is nothing in an array of shape {array.shape}.")
+        if not self.architecture.any_size and batch.shape[2:] != (height, width):
+            raise DataError(
+                f"The images have {_times(batch.shape[2:])} pixels, and this {self.recipe.model} model takes {_times((height, width))} only; "
+                "a conv model takes any size."
+            )
+        check_values(array)
+        return layout, batch
+
+    def _chunks(self, batch: Array) -> Iterator[tuple[slice, Tensor]]:
+        """Yield parts of a batch as floats on the device."""
+        step = _chunk_length(batch.shape[1:])
+        for start in range(0, len(batch), step):
+            chosen = slice(start, start + step)
+            seen = torch.from_numpy(to_unit(batch[chosen])).to(self.device)
+            yield chosen, seen.clamp_(0, 1) if self.corruption.stays_in_range else seen
+
+    def _encode(self, seen: Tensor) -> Tensor:
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return cast(Network, self.network).encode(seen.contiguous(memory_format=torch.channels_last))
+
+    def _output(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        code = code.float()  # as it comes back from `encode`, so that decode(encode(x)) is restore(x) to the last bit
+        code = code.contiguous(memory_format=torch.channels_last) if code.dim() == 4 else code
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return cast(Network, self.network).decode(code, size)
+
+    def _decode(self, code: Tensor, size: tuple[int, int]) -> Array:
+        return np.asarray(self.loss.image(self._output(code, size)).cpu().numpy())
+
+
+def load(path: str | Path, *, device: str = "auto") -> Model:
+    """Read a model file.
+
+    Args:
+        path: The file that `train` or `Model.save` wrote.
+        device: Where the model computes: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        ModelFileError: If it is not a model file, is damaged, or is newer than this version.
+    """
+    path = Path(path)
+    tensors, about = modelfile.read(path, "model")
+    try:
+        recipe = Recipe.of(about.pop("recipe"))
+        image_shape = about.pop("image_shape")
+        if not (isinstance(image_shape, list) and len(image_shape) == 3 and all(type(n) is int and 1 <= n <= 1 << 20 for n in image_shape)):
+            raise ModelFileError(f"image_shape is {image_shape}")
+        shape = (image_shape[0], image_shape[1], image_shape[2])
+        wanted = cast(nn.Module, build_network(recipe, shape, device="meta")).state_dict()
+    except (IsthmusError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelFileError(f"{path} does not describe a model that this isthmus knows: {error}") from None
+    modelfile.check_tensors(path, tensors, {name: tuple(tensor.shape) for name, tensor in wanted.items()})
+    model = Model(recipe, shape, about, device=device)
+    model.network.load_state_dict(tensors)
+    return model
+
+
+def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Network:
+    """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
+    with torch.device(device):
+        return build(
+            recipe.model,
+            image_shape=image_shape,
+            seen_channels=parse(recipe.corruption).seen_channels(image_shape[0]),
+            code=recipe.code,
+            hidden=recipe.hidden or (),
+            code_kind=recipe.code_kind,
+        )
+
+
+def _chunk_length(image_shape: tuple[int, ...]) -> int:
+    return max(1, CHUNK_VALUES // math.prod(image_shape))
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
+
+

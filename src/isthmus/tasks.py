@@ -1,0 +1,25 @@
+"""What a model can learn to undo, by name: the project on one screen.
+
+A task is a corruption: from a batch of clean images it makes what the model sees, and the clean image is what is wanted.
+Nothing else distinguishes the tasks, and the training loop knows nothing else.
+"""
+
+from dataclasses import dataclass
+
+from isthmus.corruptions import Corruption, GaussianNoise, Nothing
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of the table."""
+
+    corruption: Corruption
+    """What is done to the clean image, unless a recipe says otherwise."""
+    learns: str
+    """What the model learns by undoing it."""
+
+
+TASKS: dict[str, Task] = {
+    "reconstruct": Task(Nothing(), "a short code of the image"),
+    "denoise": Task(GaussianNoise(0.5), "the image without its noise"),
+}

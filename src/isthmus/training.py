@@ -1,0 +1,357 @@
+"""Training: a recipe becomes a model. `train` is the door; a `Trainer` sets up, fits, validates and saves, in this order.
+
+The order of the images and the noise are functions of (seed, epoch, position), never of what happened before, so that a run
+that was killed and resumed ends with the same weights, bit for bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from isthmus.datasets import Dataset, open_data
+from isthmus.errors import Interrupted, IsthmusError, UsageError, printable
+from isthmus.files import check_output
+from isthmus.images import Array, to_unit
+from isthmus.recipes import Recipe
+from isthmus.restoring import Model, load
+from isthmus.runs import Run, StopRequest, compare, stop_requests
+
+WARM_UP = 0.15
+"""Share of the training in which the one-cycle rate rises."""
+
+BETAS = {"one-cycle": (0.9, 0.99), "constant": (0.9, 0.999)}
+"""Adam's memory. A short one follows a rate that rises and falls within a few thousand steps (docs/experiments.md)."""
+
+VALIDATION_IMAGES = 1000
+"""At most as many held-out images are looked at after each epoch."""
+
+CHECK_STEPS = 50
+"""The loss is read, and found finite or not, every so many steps: reading it waits for the device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """Where a training stands, for whoever watches."""
+
+    share: float
+    """Of the whole training, in [0, 1]."""
+    epoch: int
+    """Epochs completed."""
+    seconds: float
+    """Time spent, that before a resume included."""
+    loss: float
+    """Mean training loss of this epoch so far."""
+    validation: float | None = None
+    """Mean loss on held-out images, at an epoch's end."""
+
+
+def train(
+    data: Recipe | str | Path | Array,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    checkpoint_seconds: float = 10.0,
+    tensorboard: bool = False,
+    watch: Callable[[Moment], None] | None = None,
+    warn: Callable[[str], None] = logging.getLogger("isthmus").warning,
+    **fields: Any,
+) -> Model:
+    """Learn from images.
+
+    Args:
+        data: A recipe; or the images (a folder, file, array or name), the recipe's other fields being keywords.
+        out: Where the model file goes; `NAME.run/` beside it holds checkpoints and metrics. Without it, nothing is written.
+        resume: Go on with the unfinished training of `out`; where there is none, begin.
+        overwrite: Begin anew although `out` exists.
+        device: "auto", "cpu", "cuda" or "mps".
+        data_dir: A folder that may hold the named data sets.
+        checkpoint_seconds: Time between checkpoints.
+        tensorboard: Also write TensorBoard's event files into the run's folder (needs `isthmus[track]`).
+        watch: Called after steps, some ten times a second at most, and after each epoch.
+        warn: Called with a sentence where something deserves attention.
+        **fields: Fields of `Recipe`.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        IsthmusError: A sentence for whatever is wrong with the options, the data, the disk, or the loss.
+        Interrupted: After SIGINT or SIGTERM, once the step is done and saved.
+    """
+    recipe = data if isinstance(data, Recipe) else Recipe.of({"data": data if isinstance(data, str | Path) else "", **fields})
+    if isinstance(data, Recipe) and fields:
+        raise UsageError(f"Give either a recipe or its fields ({', '.join(fields)}), not both.")
+    path = Path(out) if out is not None else None
+    if path is not None and resume and path.exists() and not Run(path).has_checkpoint():
+        warn(f"{printable(str(path))} is finished: there is nothing to resume.")
+        return load(path, device=device)
+    if path is not None:
+        _check_out(path, resume=resume, overwrite=overwrite)
+    source = open_data(data if not isinstance(data, Recipe) else recipe.data, Path(data_dir) if data_dir is not None else None)
+    dataset = source.read("train", recipe.size)
+    held_out = source.read("test", dataset.image_shape[1:])
+    for skipped in dataset.skipped:
+        warn(f"Skipped {skipped.reason}")
+    trainer = Trainer(recipe, dataset, held_out, device=device, watch=watch)
+    if path is None:
+        return trainer.fit()
+    run = Run(path)
+    with run.held(), stop_requests() as stop:
+        if resume and run.has_checkpoint():
+            warning = trainer.resume(run)
+            if warning:
+                warn(warning)
+        else:
+            run.discard_checkpoints()
+        run.begin(trainer.state.step, tensorboard=tensorboard)
+        model = trainer.fit(run, stop, checkpoint_seconds)
+        model.save(path)
+        run.discard_checkpoints()
+    return model
+
+
+@dataclass
+class State:
+    """What changes while training, besides the weights and the optimizer's memory."""
+
+    epoch: int = 0
+    """Epochs completed."""
+    position: int = 0
+    """Steps done in the epoch under way."""
+    step: int = 0
+    """Steps done in all."""
+    seconds: float = 0.0
+    """Time spent."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One record per epoch, as in metrics.jsonl."""
+
+
+class Trainer:
+    """A recipe at work on a data set.
+
+    Args:
+        recipe: What to learn, and how.
+        dataset: The images to learn from.
+        held_out: Images that are only looked at, after each epoch.
+        device: "auto", "cpu", "cuda" or "mps".
+        watch: Called with every `Moment`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        held_out: Dataset,
+        *,
+        device: str = "auto",
+        watch: Callable[[Moment], None] | None = None,
+    ):
+        self.recipe = recipe
+        self.watch = watch
+        self.about = {"data": dataset.fingerprint()}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.model = Model(recipe, dataset.image_shape, self.about, device=device)
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        torch.set_flush_denormal(True)
+        self.fabric = Fabric(
+            accelerator=self.model.device.type, devices=1, precision="bf16-mixed" if self.model.bfloat16 else "32-true"
+        )
+        self.adam = torch.optim.Adam(
+            self.model.network.parameters(), lr=recipe.learning_rate, betas=BETAS[recipe.schedule], fused=True
+        )
+        self.network, self.optimizer = self.fabric.setup(self.model.network, self.adam)
+        images = dataset.images
+        self.images = torch.tensor(images if images.dtype == "uint8" else to_unit(images)).to(self.model.device)
+        self.held_out = to_unit(held_out.images[:VALIDATION_IMAGES])
+        self.held_out_seen = self.model.corrupt(self.held_out, recipe.seed)
+        self.batches = math.ceil(len(dataset) / recipe.batch_size)
+        self.generator = torch.Generator(self.model.device)
+        self.order: torch.Tensor | None = None  # of the images, in the epoch under way
+        self.state = State()
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.model.device)
+
+    def fit(self, run: Run | None = None, stop: StopRequest | None = None, checkpoint_seconds: float = 10.0) -> Model:
+        """Train to the end of the schedule, from where the state stands.
+
+        Args:
+            run: Where to keep checkpoints and metrics.
+            stop: Asks for an end after the step under way.
+            checkpoint_seconds: Time between checkpoints.
+
+        Raises:
+            IsthmusError: If the loss is no longer finite.
+            Interrupted: If `stop` asked for it; a checkpoint has been written.
+        """
+        state = self.state
+        began = time.monotonic() - state.seconds
+        last_checkpoint = last_moment = time.monotonic()
+        self.network.train()
+        while self.share() < 1:
+            self.step()
+            now = time.monotonic()
+            state.seconds = now - began
+            at_check = state.step % CHECK_STEPS == 0 or state.position == self.batches
+            if at_check and not math.isfinite(self.loss_sum.item()):
+                raise self._diverged(run)
+            if state.position == self.batches:
+                self._end_epoch(run)
+            elif at_check and self.watch and now - last_moment > 0.1:
+                last_moment = now
+                self.watch(self._moment())
+            if run and stop and stop.number is not None:
+                self.checkpoint(run)
+                raise Interrupted(f"Stopped and saved in {printable(str(run.folder))}: add --resume to go on.", stop.exit_status)
+            if run and at_check and now - last_checkpoint > checkpoint_seconds:
+                self.checkpoint(run)
+                last_checkpoint = time.monotonic()
+        self.network.eval()
+        self.about |= {"history": state.history, "steps": state.step, "train_seconds": round(state.seconds, 3)}
+        return self.model
+
+    def step(self) -> None:
+        """Take one step: corrupt a batch, compare, correct the weights."""
+        state, recipe = self.state, self.recipe
+        self._set_rate(self.share())
+        if self.order is None or state.position == 0:
+            chance = torch.Generator().manual_seed(self._chance("order", 0))
+            self.order = torch.randperm(len(self.images), generator=chance).to(self.images.device)
+        chosen = self.order[state.position * recipe.batch_size : (state.position + 1) * recipe.batch_size]
+        clean = self.images[chosen]
+        clean = clean.float().div_(255) if clean.dtype == torch.uint8 else clean  # (B, C, H, W)
+        self.generator.manual_seed(self._chance("corruption", state.position))
+        seen = self.model.corruption(clean, self.generator)  # (B, C', H, W)
+        loss = self.model.loss(self.network(seen.contiguous(memory_format=torch.channels_last)), clean)
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.loss_sum += loss.detach()
+        state.position += 1
+        state.step += 1
+
+    def share(self) -> float:
+        """Return how much of the training is done, in [0, 1] or a little above: of the steps, or of the budget."""
+        if self.recipe.budget_seconds:
+            return self.state.seconds / self.recipe.budget_seconds
+        return self.state.step / (self.recipe.epochs * self.batches)
+
+    def checkpoint(self, run: Run) -> None:
+        """Write everything that `resume` needs."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.model.network.state_dict().items()}
+        for index, memory in enumerate(self.adam.state[p] for p in self.model.network.parameters()):
+            tensors |= {f"adam.{index}.{name}": tensor for name, tensor in memory.items()}
+        run.save({**tensors, "loss_sum": self.loss_sum}, {"recipe": self.recipe.to_json(), **self.about, "state": vars(self.state)})
+
+    def resume(self, run: Run) -> str:
+        """Take up a run's last checkpoint; return a warning, or "".
+
+        Raises:
+            IsthmusError: If the recipe or the data has changed since.
+            ModelFileError: If no checkpoint is whole.
+        """
+        tensors, about, warning = run.load()
+        compare(about["recipe"], Recipe.of(self.recipe.to_json()).to_json(), "recipe")
+        compare(about["data"], self.about["data"], "data")
+        self.model.network.load_state_dict({name: tensors[f"network.{name}"] for name in self.model.network.state_dict()})
+        for index, parameter in enumerate(self.model.network.parameters()):
+            memory = {name.split(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"adam.{index}.")}
+            self.adam.state[parameter] = {
+                name: torch.empty_like(parameter).copy_(tensor) if tensor.dim() else tensor for name, tensor in memory.items()
+            }
+        self.loss_sum.copy_(tensors["loss_sum"])
+        self.state = State(**about["state"])
+        return warning
+
+    def _end_epoch(self, run: Run | None) -> None:
+        state = self.state
+        loss = self.loss_sum.item() / self.batches
+        self.network.eval()
+        validation = float(self.model.losses(self.held_out_seen, self.held_out).mean())
+        self.network.train()
+        state.epoch += 1
+        state.position = 0
+        record = {
+            "epoch": state.epoch,
+            "step": state.step,
+            "seconds": round(state.seconds, 3),
+            "rate": self.adam.param_groups[0]["lr"],
+            "train_loss": loss,
+            "held_out_loss": validation,
+        }
+        state.history.append(record)
+        if run:
+            run.log(record)
+        if self.watch:
+            self.watch(Moment(share=self.share(), epoch=state.epoch, seconds=state.seconds, loss=loss, validation=validation))
+        self.loss_sum.zero_()
+
+    def _moment(self) -> Moment:
+        loss = self.loss_sum.item() / max(1, self.state.position)
+        return Moment(share=self.share(), epoch=self.state.epoch, seconds=self.state.seconds, loss=loss)
+
+    def _set_rate(self, share: float) -> None:
+        if self.recipe.schedule == "constant":
+            return
+        height, floor = one_cycle(share)
+        group = self.adam.param_groups[0]
+        group["lr"] = self.recipe.learning_rate * (floor + (1 - floor) * height)
+        group["betas"] = (0.95 - 0.1 * height, BETAS["one-cycle"][1])
+
+    def _chance(self, purpose: str, position: int) -> int:
+        """Return the seed of one draw: a function of what it is for and where it stands, of nothing else."""
+        text = f"{purpose} {self.recipe.seed} {self.state.epoch} {position}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
+
+    def _diverged(self, run: Run | None) -> IsthmusError:
+        """Keep the last good state as the model, and say what to try."""
+        kept = ""
+        if run and run.has_checkpoint():
+            self.resume(run)
+            out = run.folder.with_suffix(".safetensors")
+            self.about |= {"history": self.state.history, "steps": self.state.step}
+            self.model.save(out)
+            kept = f" The last good state, after {self.state.step} steps, is in {printable(str(out))}."
+        return IsthmusError(
+            f"The loss is no longer a finite number after {self.state.step} steps: try a lower --learning-rate "
+            f"(it was {self.recipe.learning_rate:g}), or --precision float32.{kept}"
+        )
+
+
+def one_cycle(share: float) -> tuple[float, float]:
+    """Return (height of the rate in [0, 1], floor it starts from or falls to, as a share of the peak).
+
+    The rate rises along a cosine during `WARM_UP` and falls along another to almost nothing; Adam's first beta mirrors it.
+
+    Source: Smith and Topin (2018), with the shape and the numbers of torch's OneCycleLR.
+
+    >>> [round(one_cycle(share)[0], 2) for share in (0, 0.15, 1)]
+    [0.0, 1.0, 0.0]
+    """
+    if share < WARM_UP:
+        return (1 - math.cos(math.pi * share / WARM_UP)) / 2, 1 / 25
+    return (1 + math.cos(math.pi * min(1.0, (share - WARM_UP) / (1 - WARM_UP)))) / 2, 4e-6
+
+
+def _check_out(path: Path, *, resume: bool, overwrite: bool) -> None:
+    run = Run(path)
+    if path.suffix != ".safetensors":
+        raise UsageError(f"A model's name must end in .safetensors, and {printable(str(path))} does not.")
+    if run.has_checkpoint() and not resume and not overwrite:
+        name = printable(str(run.folder))
+        raise UsageError(f"{name} holds an unfinished training: add --resume to go on, or --overwrite to begin anew.")
+    check_output(path, overwrite=overwrite or resume)
+
