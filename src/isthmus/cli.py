@@ -72,7 +72,7 @@ def reproduce(
     Args:
         out: Folder for report.html, its figures, results.json and the three models.
         quick: Learn from 5,000 digits that come along, in about a minute.
-        as_in_the_book: Train with the book's schedule: 140 epochs instead of 29.
+        as_in_the_book: Train with the book's schedule: 140 epochs instead of 30.
         data_dir: Folder with mnist/*.gz; else the cache, else a download.
         seed: Start of all chance.
         device: auto, cpu, cuda or mps.
@@ -82,7 +82,7 @@ def reproduce(
         quiet: No progress.
     """
     from isthmus.reproducing import reproduce as run
-    from isthmus.text import format_chapter
+    from isthmus.tables import chapter_table
 
     with Progress(quiet) as progress:
         results = run(
@@ -97,7 +97,7 @@ def reproduce(
             watch=progress.watch,
             warn=say,
         )
-    _print(results, format_chapter(results), json)
+    _print(results, f"{chapter_table(results)}\n\n{results['seconds']} seconds in all. The page: {results['report']}", json)
     return 0
 
 
@@ -123,6 +123,7 @@ def train(
 
     Args:
         data: Images to learn from: a folder, .npz, .npy, an IDX file or folder, or a name (mnist, fashion-mnist, digits, mnist-5k).
+        recipe: What is learnt, and how.
         out: The model file; NAME.run/ beside it holds checkpoints and metrics.jsonl.
         data_dir: Folder that holds named data sets, as in mnist/*.gz.
         device: auto, cpu, cuda or mps.
@@ -135,7 +136,7 @@ def train(
     """
     from dataclasses import replace
 
-    from isthmus.text import format_model
+    from isthmus.tables import format_model
     from isthmus.training import train as run
 
     with Progress(quiet) as progress:
@@ -222,7 +223,9 @@ def encode(
     """
     from isthmus.coding import encode_data
 
-    return _print_counted(encode_data(_load(model, device), _open(data, data_dir), out, split=split, overwrite=overwrite), out, json)
+    return _print_counted(
+        encode_data(_load(model, device), _open(data, data_dir), out, split=split, overwrite=overwrite), out, json
+    )
 
 
 @app.command
@@ -270,7 +273,7 @@ def evaluate(
         json: Print every number as one JSON object.
     """
     from isthmus.evaluating import evaluate as run
-    from isthmus.text import format_scorecard
+    from isthmus.tables import format_scorecard
 
     card = run(_load(model, device), data, split=split, data_dir=data_dir, seed=seed).to_json()
     _print(card, format_scorecard(card), json)
@@ -288,7 +291,7 @@ def info(name: Annotated[str, Parameter(name="MODEL|DATA")], /, *, data_dir: Pat
         data_dir: Folder that holds named data sets.
         json: Print it as one JSON object.
     """
-    from isthmus.text import format_data, format_model
+    from isthmus.tables import format_data, format_model
 
     if name.endswith(".safetensors"):
         about = _load(Path(name), "cpu").describe()
@@ -353,15 +356,16 @@ def _report_rewritten(rewritten: Rewritten, out: Path, seconds: float, as_json: 
             say(f"Skipped {skipped.reason}")
     if not rewritten.count:
         raise DataError(f"None of the pictures could be read: nothing was written to {name}.")
+    skipped_names = [printable(skipped.name) for skipped in rewritten.skipped]
     result = {
         "images": rewritten.count,
         "out": name,
         "seconds": round(seconds, 3),
         "images_per_second": round(rewritten.count / seconds, 1),
-        "skipped": [printable(skipped.name) for skipped in rewritten.skipped],
+        "skipped": skipped_names,
     }
     text = f"{rewritten.count:,} images in {seconds:.2f} s ({rewritten.count / seconds:,.0f} a second): {name}"
     if rewritten.skipped:
-        text += f"\n{len(rewritten.skipped):,} skipped: {', '.join(result['skipped'][:10])}{' ...' if len(rewritten.skipped) > 10 else ''}"
+        text += f"\n{len(skipped_names):,} skipped: {', '.join(skipped_names[:10])}{' ...' if len(skipped_names) > 10 else ''}"
     _print(result, text, as_json)
     return DONE_IN_PART if rewritten.skipped else 0

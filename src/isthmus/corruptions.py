@@ -75,9 +75,7 @@ class GaussianNoise(Corruption):
     def __post_init__(self) -> None:
         """Check the strength."""
         if not 0 <= self.std <= 10:
-            raise UsageError(
-                f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}."
-            )
+            raise UsageError(f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}.")
 
     @property
     def stays_in_range(self) -> bool:

@@ -36,6 +36,6 @@ def choose_bfloat16(precision: str, architecture: Architecture, device: torch.de
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Tell whether the device multiplies bfloat16 in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -75,10 +75,10 @@ def look_up(kind: str, name: str, registry: Mapping[str, Entry]) -> Entry:
 
 
 def printable(name: str | bytes) -> str:
-    """Return a file's name as one printable line, whatever bytes it holds.
+    r"""Return a file's name as one printable line, whatever bytes it holds.
 
-    >>> printable("two\\nlines.png")
-    'two\\\\nlines.png'
+    >>> printable("two\nlines.png")
+    'two\\nlines.png'
     """
     text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

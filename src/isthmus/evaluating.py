@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ class Scorecard:
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold: NaN becomes null."""
-        rows = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(s).items()} for s in self.scores]
+        rows = [
+            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(s).items()} for s in self.scores
+        ]
         return {**asdict(self), "scores": rows, "notes": list(self.notes)}
 
 
@@ -111,11 +114,12 @@ def evaluate(
         methods.append(("mean image", 0, len(clean), lambda batch: np.broadcast_to(mean, batch.shape)))
     else:
         strength = float(np.sqrt(np.mean(np.square(seen - clean))))
-        methods += [(name, None, SLOW_IMAGES, lambda batch, f=f: _each(f, batch, strength)) for name, f in FILTERS.items()]
+        methods += [(name, None, SLOW_IMAGES, partial(_each, restore, strength)) for name, restore in FILTERS.items()]
         methods.append(("as it is", None, len(clean), lambda batch: batch))
         notes.append(f"The filters were told the true strength of the noise ({strength:.3f}).")
     scores = tuple(_score(name, size, method, seen[:count], clean[:count]) for name, size, count, method in methods)
-    return Scorecard(data=f"{dataset.title} ({split}, {len(dataset)} images)", task=model.recipe.corruption, loss=loss, scores=scores, notes=tuple(notes))
+    described = f"{dataset.title} ({split}, {len(dataset):,} images)"
+    return Scorecard(data=described, task=model.recipe.corruption, loss=loss, scores=scores, notes=tuple(notes))
 
 
 def _unseen_split(model: Model, source: Source) -> str:
@@ -149,7 +153,7 @@ def _principal_components(reference: Dataset, numbers: int, count: int) -> tuple
     return f"PCA {numbers}", numbers, count, project
 
 
-def _each(restore: Callable[[Array, float], Array], batch: Array, strength: float) -> Array:
+def _each(restore: Callable[[Array, float], Array], strength: float, batch: Array) -> Array:
     return np.stack([restore(image, strength).reshape(image.shape) for image in batch])
 
 

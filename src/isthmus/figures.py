@@ -15,7 +15,7 @@ import numpy as np
 from isthmus.images import Array, to_unit
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  # the backend must be chosen first: there may be no screen
+import matplotlib.pyplot as plt  # after the backend: there may be no screen
 
 COLOURS = ("#0b5fa5", "#d1495b", "#2e8b57", "#8d6a9f", "#b8860b")
 DPI = 110
@@ -37,7 +37,9 @@ def grid(rows: Mapping[str, Array], captions: Sequence[Sequence[str]] | None = N
     label = 0.085 * max(map(len, rows)) + 0.15
     size = (label + count * scale * width / height * 1.06, len(rows) * (scale * 1.06 + text))
     figure, axes = plt.subplots(len(rows), count, figsize=size, squeeze=False)
-    figure.subplots_adjust(left=label / size[0], right=1, top=1, bottom=text / size[1] if text else 0, wspace=0.06, hspace=0.06 + text / scale)
+    figure.subplots_adjust(
+        left=label / size[0], right=1, top=1, bottom=text / size[1] if text else 0, wspace=0.06, hspace=0.06 + text / scale
+    )
     for row, (name, images) in enumerate(rows.items()):
         for column in range(count):
             axis = axes[row][column]

@@ -24,21 +24,19 @@ def to_unit(array: Array) -> NDArray[np.float32]:
     >>> to_unit(np.array([0, 51, 255], np.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]
     """
-    if array.dtype.kind == "f":
-        return array.astype(np.float32)
-    if array.dtype == bool:
-        return array.astype(np.float32)
-    return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    values: NDArray[np.float32] = array.astype(np.float32)
+    return values if array.dtype.kind in "fb" else values / np.float32(np.iinfo(array.dtype).max)
 
 
 def from_unit(values: NDArray[np.floating], dtype: np.dtype[Any]) -> Array:
     """Return values in [0, 1] as `dtype`, rounded to the nearest step; the inverse of `to_unit`."""
     if dtype.kind == "f":
-        return values.astype(dtype)
-    if dtype == bool:
-        return values >= 0.5
+        return np.asarray(values.astype(dtype))
+    if dtype.kind == "b":
+        return np.asarray(values >= 0.5)
     top = np.iinfo(dtype).max
-    return np.rint(np.clip(values.astype(np.float64 if top > 2**16 else np.float32), 0, 1) * top).astype(dtype)
+    steps: Array = np.rint(np.clip(values, 0, 1) * np.float32(top)).astype(dtype)
+    return steps
 
 
 def check_values(array: Array) -> None:
@@ -49,7 +47,7 @@ def check_values(array: Array) -> None:
     Raises:
         DataError: If the type is another, a value is not finite, or the floats have another range.
     """
-    if array.dtype == bool or array.dtype in (np.uint8, np.uint16):
+    if array.dtype.kind == "b" or array.dtype in (np.uint8, np.uint16):
         return
     if array.dtype.kind != "f":
         raise DataError(
@@ -62,7 +60,7 @@ def check_values(array: Array) -> None:
     if not np.isfinite((low, high)).all():
         bad = int(np.size(array) - np.isfinite(array).sum())
         raise DataError(f"The images hold {bad} values that are NaN or infinite: replace them, for example with np.nan_to_num.")
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         return
     outside = array[(array < 0) | (array > 1)][:100_000]
     repeated = outside.size > 3 and np.unique(outside).size <= outside.size // 2  # noise hardly repeats a value, scaling does
@@ -110,7 +108,8 @@ class Layout:
             return cls("NHWC")
         wanted = f"C = {channels}" if channels else "C = 1 or 3"
         raise DataError(
-            f"An array of shape {tuple(shape)} is not one of (H, W), (H, W, C), (n, H, W), (n, C, H, W), (n, H, W, C) with {wanted}."
+            f"An array of shape {tuple(shape)} is not one of (H, W), (H, W, C), (n, H, W), (n, C, H, W), "
+            f"(n, H, W, C) with {wanted}."
         )
 
     def to_batch(self, array: Array) -> Array:

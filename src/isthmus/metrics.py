@@ -5,6 +5,7 @@ classical filter are all measured by the same lines.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,8 @@ def ssim(restored: Images, clean: Images) -> Scores:
     if min(clean.shape[-2:]) < 7:
         return np.full(len(clean), np.nan)
     pairs = zip(restored.astype(np.float64), clean.astype(np.float64), strict=True)
-    return np.array([structural_similarity(a, b, data_range=1.0, channel_axis=0) for a, b in pairs])
+    similarity: Any = structural_similarity
+    return np.array([similarity(a, b, data_range=1.0, channel_axis=0) for a, b in pairs])
 
 
 METRICS: dict[str, Callable[[Images, Images], Scores]] = {
@@ -62,4 +64,5 @@ METRICS: dict[str, Callable[[Images, Images], Scores]] = {
 
 
 def _per_image(errors: NDArray[np.float64]) -> Scores:
-    return errors.reshape(len(errors), -1).mean(1)
+    means: Scores = errors.reshape(len(errors), -1).mean(1)
+    return means

@@ -72,7 +72,9 @@ def read(path: Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         raise ModelFileError(f"{name} was not written by isthmus: it names no format version.")
     if about["format_version"] > FORMAT_VERSION:
         needed = printable(str(about.get("needs_isthmus", "a newer version")))[:40]
-        raise ModelFileError(f"{name} needs isthmus >= {needed} (its format is {about['format_version']}, this one reads {FORMAT_VERSION}).")
+        raise ModelFileError(
+            f"{name} needs isthmus >= {needed} (its format is {about['format_version']}, this one reads {FORMAT_VERSION})."
+        )
     if about.get("kind") != kind:
         raise ModelFileError(f"{name} is a {printable(str(about.get('kind')))[:20]} of isthmus, not a {kind}.")
     tensors = safetensors.torch.load(content)
@@ -116,11 +118,13 @@ def _check_header(content: bytes, name: str) -> dict[str, Any]:
     end = 0
     spans = []
     for key, entry in header.items():
-        dtype, shape, span = (entry.get(field) for field in ("dtype", "shape", "data_offsets")) if isinstance(entry, dict) else (None,) * 3
-        if dtype not in ITEM_BYTES or not _are_counts(shape) or not _are_counts(span) or len(span) != 2:
+        if not _is_tensor_entry(entry):
             raise ModelFileError(f"{name}: the header's entry for {printable(key)[:80]} is not a tensor's.")
+        dtype, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]
         if span[1] - span[0] != math.prod(shape) * ITEM_BYTES[dtype] or span[1] > len(content) - 8 - length:
-            raise ModelFileError(f"{name} is cut off or damaged: {printable(key)[:80]} of shape {tuple(shape)} does not fit the file.")
+            raise ModelFileError(
+                f"{name} is cut off or damaged: {printable(key)[:80]} of shape {tuple(shape)} does not fit the file."
+            )
         spans.append(tuple(span))
     for start, stop in sorted(spans):
         if start != end:
@@ -134,7 +138,7 @@ def _check_header(content: bytes, name: str) -> dict[str, Any]:
 
 
 def _parse(text: bytes, name: str) -> dict[str, Any]:
-    """Parse JSON that must be an object, with each key once and every number finite; what is nested too deep for Python is refused."""
+    """Parse JSON that must be an object, each key once, every number finite, and not nested too deep for Python."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = dict(pairs)
@@ -152,6 +156,12 @@ def _parse(text: bytes, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelFileError(f"{name} is not a model file of isthmus: its header is no JSON object.")
     return value
+
+
+def _is_tensor_entry(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str) or entry["dtype"] not in ITEM_BYTES:
+        return False
+    return _are_counts(entry.get("shape")) and _are_counts(entry.get("data_offsets")) and len(entry["data_offsets"]) == 2
 
 
 def _are_counts(values: object) -> bool:

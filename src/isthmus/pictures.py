@@ -210,4 +210,6 @@ def _encode_deep(array: Array, kind: str, picture: Picture) -> bytes:
         photometric = "rgb" if array.ndim == 3 and array.shape[2] >= 3 else "minisblack"
         tifffile.imwrite(out, array, photometric=photometric, compression="zlib", iccprofile=picture.icc_profile)
         return out.getvalue()
-    raise DataError(f"{kind} cannot hold {array.dtype} pixels: name the file .tif" + (" or .png." if array.dtype == np.uint16 else "."))
+    raise DataError(
+        f"{kind} cannot hold {array.dtype} pixels: name the file .tif" + (" or .png." if array.dtype == np.uint16 else ".")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -44,7 +45,7 @@ class Progress:
         if self.quiet:
             return lambda moment: None
         if not self.bar:
-            return lambda moment: _line(title, moment)
+            return _Lines(title)
         task = self.bar.add_task(title, total=1.0, state="")
         return lambda moment: self.bar.update(task, completed=min(1.0, moment.share), state=_state(moment))
 
@@ -54,6 +55,14 @@ def _state(moment: Moment) -> str:
     return f"epoch {moment.epoch}  loss {moment.loss:.4f}{held_out}"
 
 
-def _line(title: str, moment: Moment) -> None:
-    if moment.validation is not None:
-        say(f"{title}: {moment.share:4.0%}  {_state(moment)}  {moment.seconds:.1f} s")
+class _Lines:
+    """Prints a line at an epoch's end, not more often than every other second."""
+
+    def __init__(self, title: str):
+        self.title = title
+        self.last_seconds = -math.inf
+
+    def __call__(self, moment: Moment) -> None:
+        if moment.validation is not None and (moment.share >= 1 or moment.seconds - self.last_seconds > 2):
+            self.last_seconds = moment.seconds
+            say(f"{self.title}: {min(1.0, moment.share):4.0%}  {_state(moment)}  {moment.seconds:.1f} s")

@@ -10,14 +10,7 @@ from pathlib import Path
 import jinja2
 
 from isthmus.files import write_whole
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+from isthmus.tables import Table
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,9 @@ def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
     for section in sections:
         for figure in section.figures:
             write_whole(folder / f"{figure.name}.png", figure.png)
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("isthmus", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("isthmus", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     page = environment.get_template("report.html.jinja").render(title=title, sections=sections)
     path = folder / "report.html"
     write_whole(path, page.encode())

@@ -19,8 +19,9 @@ from isthmus.evaluating import SEED, Scorecard, evaluate
 from isthmus.files import check_output, write_whole
 from isthmus.images import Array, to_unit
 from isthmus.recipes.chapter import CHAPTER, ChapterModel
-from isthmus.report import Figure, Section, Table, write_report
+from isthmus.report import Figure, Section, write_report
 from isthmus.restoring import Model
+from isthmus.tables import chapter_table, score_table
 from isthmus.training import Moment, train
 
 QUICK_DATA = "mnist-5k"
@@ -126,73 +127,79 @@ def _row(chapter: ChapterModel, model: Model, card: Scorecard) -> dict[str, Any]
 
 
 def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Dataset, test: Dataset) -> list[Section]:
-    rows, data = results["models"], results["data"]
-    digits = test.take(_one_of_each(test))
-    clean = to_unit(digits.images)
-    noisy = models["denoising"].corrupt(clean, SEED)
-    rebuilt = {name: models[name].restore_seen(clean) for name in ("dense", "convolutional")}
-    denoised = models["denoising"].restore_seen(noisy)
+    rows = results["models"]
+    data = results["data"]
     schedule = {
         "ours": "Trained with our schedule: smaller batches, and a learning rate that rises and falls once.",
-        "quick": "Trained quickly, on few images: the losses are higher than with all of MNIST, and the book's numbers are no fair comparison.",
+        "quick": "Trained quickly, on few images: the book's numbers, from all of MNIST, are no fair comparison.",
         "the book's": "Trained with the book's own schedule: Adam at 0.001, batches of 200.",
     }[results["schedule"]]
-    return [
-        Section(
-            "",
-            [
-                f"Learnt from {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} that were not learnt from, "
-                f"in {results['seconds']:.0f} seconds in all. {schedule}",
-                "The loss is the mean binary cross-entropy of a pixel, in nats: 0 would need pixels that are all black or white. "
-                "PCA, principal components with as many numbers, is what one would use instead of an autoencoder. "
-                "The book gives training losses only.",
-            ],
-            [_main_table(rows)],
-        ),
-        Section(
-            "What the models see and give",
-            figures=[
-                Figure("training-digit", figures.one(train_set.images[0], f"label {train_set.labels[0]}" if train_set.labels is not None else ""), "A digit of the training set."),
-                Figure("reconstructions", figures.grid({"test digits": clean, "dense": rebuilt["dense"], "convolutional": rebuilt["convolutional"]}), "Ten test digits over what the dense model makes of 32 numbers and the convolutional one of 128."),
-                Figure("noisy-digit", figures.grid({"": np.stack([clean[0], noisy[0]])}, scale=1.8), "A digit beside its noisy self: normal noise of deviation 0.5, clipped."),
-                Figure("denoised", figures.grid({"noisy": noisy, "denoised": denoised, "clean": clean}), "Ten noisy test digits over their denoised selves, and the truth, which the model never saw."),
-            ],
-        ),
-        Section(
-            "How they learnt",
-            [f"{row['title']}: {row['epochs']} epochs in {row['seconds']:.1f} seconds (the book: {row['book_epochs']} epochs)." for row in rows.values()],
-            figures=[Figure("curves", figures.curves({row["title"]: row["history"] for row in rows.values()}, {row["title"]: row["book_loss"] for row in rows.values()}), "Loss against seconds of training; the dotted line is the mean of the losses that the book prints.")],
-        ),
-        Section(
-            "Beside what one would use instead",
-            ["Every method is measured on the same images with the same noise. SSIM and the filters: the first thousand images.", *dict.fromkeys(note for row in rows.values() for note in row["scorecard"]["notes"])],
-            tables=[score_table(row["title"], row["scorecard"]) for row in rows.values()],
-        ),
-        Section("Where they fail", ["The digits with the largest error, of the first thousand of the test set."], figures=[_worst(models["denoising"], test)]),
-    ]
+    introduction = Section(
+        "",
+        [
+            f"Learnt from {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} others, "
+            f"in {results['seconds']:.0f} seconds in all. {schedule}",
+            "The loss is the mean binary cross-entropy of a pixel, in nats: 0 would need pixels that are all black or white. "
+            "PCA, principal components with as many numbers, is what one would use instead of an autoencoder. "
+            "The book gives training losses only.",
+        ],
+        [chapter_table(results)],
+    )
+    learning = Section(
+        "How they learnt",
+        [
+            f"{r['title']}: {r['epochs']} epochs in {r['seconds']:.1f} seconds (the book: {r['book_epochs']})."
+            for r in rows.values()
+        ],
+        figures=[
+            Figure(
+                "curves",
+                figures.curves(
+                    {r["title"]: r["history"] for r in rows.values()}, {r["title"]: r["book_loss"] for r in rows.values()}
+                ),
+                "Loss against seconds of training; the dotted line is the mean of the losses that the book prints.",
+            )
+        ],
+    )
+    alternatives = Section(
+        "Beside what one would use instead",
+        [
+            "All methods see the same images with the same noise. SSIM, and the filters, on the first thousand.",
+            *dict.fromkeys(note for row in rows.values() for note in row["scorecard"]["notes"]),
+        ],
+        [score_table(row["scorecard"], row["title"]) for row in rows.values()],
+    )
+    failures = Section("Where they fail", figures=[_worst(models["denoising"], test)])
+    return [introduction, _pictures(models, train_set, test), learning, alternatives, failures]
 
 
-def _main_table(rows: dict[str, dict[str, Any]]) -> Table:
-    columns = ("model", "parameters", "numbers in the code", "the book's loss (training)", "our loss, training", "our loss, test", "PCA, test", "PSNR, test (dB)", "seconds")
-    cells = [
-        (row["title"], f"{row['parameters']:,}", str(row["code_numbers"]), f"{row['book_loss']:.4f}", f"{row['train_loss']:.4f}", f"{row['test_loss']:.4f}", f"{row['pca_loss']:.4f}", f"{row['test_psnr_db']:.2f}", f"{row['seconds']:.1f}")
-        for row in rows.values()
-    ]  # fmt: skip
-    return Table(columns, cells)
-
-
-def score_table(title: str, card: dict[str, Any]) -> Table:
-    """Return a scorecard, as its JSON, as a table of texts."""
-    columns = (title or "method", "numbers in the code", "images", "cross-entropy", "MSE", "PSNR (dB)", "SSIM", "ms per image")
-
-    def text(value: float | None, digits: int) -> str:
-        return "-" if value is None else f"{value:.{digits}f}"
-
-    rows = [
-        (s["method"], text(s["numbers"], 0), f"{s['images']:,}", text(s["bce"], 4), text(s["mse"], 5), text(s["psnr_db"], 2), text(s["ssim"], 3), text(s["milliseconds"], 3))
-        for s in card["scores"]
-    ]  # fmt: skip
-    return Table(columns, rows)
+def _pictures(models: dict[str, Model], train_set: Dataset, test: Dataset) -> Section:
+    """Return the chapter's figures."""
+    clean = to_unit(test.images[_one_of_each(test)])
+    noisy = models["denoising"].corrupt(clean, SEED)
+    rebuilt = {name: models[name].restore_seen(clean) for name in ("dense", "convolutional")}
+    label = "" if train_set.labels is None else f"label {train_set.labels[0]}"
+    return Section(
+        "What the models see and give",
+        figures=[
+            Figure("training-digit", figures.one(train_set.images[0], label), "A digit of the training set."),
+            Figure(
+                "reconstructions",
+                figures.grid({"test digits": clean, **rebuilt}),
+                "Ten test digits over what the dense model makes of 32 numbers and the convolutional one of 128.",
+            ),
+            Figure(
+                "noisy-digit",
+                figures.grid({"": np.stack([clean[0], noisy[0]])}, [["clean", "noisy"]], scale=1.8),
+                "A digit beside its noisy self: normal noise of deviation 0.5, clipped.",
+            ),
+            Figure(
+                "denoised",
+                figures.grid({"noisy": noisy, "denoised": models["denoising"].restore_seen(noisy), "clean": clean}),
+                "Ten noisy test digits over their denoised selves, and the truth, which the model never saw.",
+            ),
+        ],
+    )
 
 
 def _one_of_each(test: Dataset) -> Array:
@@ -207,4 +214,9 @@ def _worst(model: Model, test: Dataset) -> Figure:
     clean = to_unit(test.images[:1000])
     seen = model.corrupt(clean, SEED)
     worst = np.argsort(-model.losses(seen, clean))[:SHOWN]
-    return Figure("worst", figures.error_map(clean[worst], model.restore_seen(seen[worst])), "The ten worst of the denoiser: clean, restored, and the difference (red: too bright, blue: too dark).")
+    return Figure(
+        "worst",
+        figures.error_map(clean[worst], model.restore_seen(seen[worst])),
+        "The ten worst of the denoiser, of the first thousand test images: clean, restored, and the difference "
+        "(red: too bright, blue: too dark).",
+    )

@@ -47,8 +47,8 @@ class Model:
         self.architecture = MODELS[recipe.model]
         self.device = choose_device(device)
         self.bfloat16 = choose_bfloat16(recipe.precision, self.architecture, self.device)
-        network = build_network(recipe, image_shape)
-        self.network = cast(nn.Module, network).to(self.device, memory_format=torch.channels_last).eval()
+        network = cast(nn.Module, build_network(recipe, image_shape)).to(self.device)
+        self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # missing in the stub
 
     def restore(self, images: Any) -> Any:
         """Undo what the model has learnt to undo.
@@ -101,14 +101,17 @@ class Model:
             raise DataError(f"This model decodes to {_times(self.image_shape[1:])} pixels, not {_times(size)}.")
         wanted = self.code_shape(size)
         if codes.shape[1:] != wanted:
-            raise DataError(f"Codes of shape {codes.shape} do not fit: this model's are (n, {', '.join(map(str, wanted))}) for {_times(size)} pixels.")
+            raise DataError(
+                f"Codes of shape {codes.shape} do not fit: "
+                f"this model's are (n, {', '.join(map(str, wanted))}) for {_times(size)} pixels."
+            )
         step = _chunk_length((self.image_shape[0], *size))
         parts = np.split(codes, range(step, len(codes), step))
         return np.concatenate([self._decode(torch.from_numpy(part).to(self.device), size) for part in parts])
 
     def code_shape(self, size: tuple[int, int] | None = None) -> tuple[int, ...]:
         """Return the shape of one image's code, for an image size (H, W)."""
-        network = cast(Network, build_network(self.recipe, self.image_shape, device="meta"))
+        network = build_network(self.recipe, self.image_shape, device="meta")
         channels = self.corruption.seen_channels(self.image_shape[0])
         return tuple(network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta")).shape[1:])
 
@@ -176,13 +179,14 @@ class Model:
         layout = Layout.of(array.shape, channels)
         batch = layout.to_batch(array)
         if batch.shape[1] != channels:
-            raise DataError(f"The images have {batch.shape[1]} channels, and this model takes {channels} ({'gray' if channels == 1 else 'RGB'}).")
+            kind = "gray" if channels == 1 else "RGB"
+            raise DataError(f"The images have {batch.shape[1]} channels, and this model takes {channels} ({kind}).")
         if 0 in batch.shape:
             raise DataError(f"There is nothing in an array of shape {array.shape}.")
         if not self.architecture.any_size and batch.shape[2:] != (height, width):
             raise DataError(
-                f"The images have {_times(batch.shape[2:])} pixels, and this {self.recipe.model} model takes {_times((height, width))} only; "
-                "a conv model takes any size."
+                f"The images have {_times(batch.shape[2:])} pixels, and this {self.recipe.model} model takes "
+                f"{_times((height, width))} only; a conv model takes any size."
             )
         check_values(array)
         return layout, batch
@@ -224,11 +228,12 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
     try:
         recipe = Recipe.of(about.pop("recipe"))
         image_shape = about.pop("image_shape")
-        if not (isinstance(image_shape, list) and len(image_shape) == 3 and all(type(n) is int and 1 <= n <= 1 << 20 for n in image_shape)):
+        channels, height, width = (int(number) for number in image_shape)
+        if not (1 <= channels <= 1 << 10 and 1 <= height <= 1 << 20 and 1 <= width <= 1 << 20):
             raise ModelFileError(f"image_shape is {image_shape}")
-        shape = (image_shape[0], image_shape[1], image_shape[2])
+        shape = (channels, height, width)
         wanted = cast(nn.Module, build_network(recipe, shape, device="meta")).state_dict()
-    except (IsthmusError, KeyError, TypeError, RuntimeError) as error:
+    except (IsthmusError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"{path} does not describe a model that this isthmus knows: {error}") from None
     modelfile.check_tensors(path, tensors, {name: tuple(tensor.shape) for name, tensor in wanted.items()})
     model = Model(recipe, shape, about, device=device)
@@ -255,5 +260,3 @@ def _chunk_length(image_shape: tuple[int, ...]) -> int:
 
 def _times(size: tuple[int, ...]) -> str:
     return " x ".join(map(str, size))
-
-

@@ -7,7 +7,6 @@ epoch; and a lock, which the system releases even when the process is killed.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -60,7 +59,7 @@ class Run:
     def save(self, tensors: modelfile.Tensors, about: dict[str, Any]) -> None:
         """Write a checkpoint; the one before is kept until the next."""
         if self.newest.exists():
-            os.replace(self.newest, self.previous)
+            self.newest.replace(self.previous)
         modelfile.write(self.newest, "checkpoint", tensors, about)
 
     def load(self) -> tuple[modelfile.Tensors, dict[str, Any], str]:
@@ -90,7 +89,7 @@ class Run:
         kept = [line for line in self._lines() if json.loads(line)["step"] <= after_step]
         write_whole(self.metrics, "".join(line + "\n" for line in kept).encode())
         if tensorboard:
-            from lightning_fabric.loggers import TensorBoardLogger
+            from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
             try:
                 self.board = TensorBoardLogger(self.folder, name="tensorboard")
@@ -158,6 +157,6 @@ def compare(saved: dict[str, Any], current: dict[str, Any], what: str) -> None:
     for key in sorted(saved.keys() | current.keys()):
         if saved.get(key) != current.get(key):
             raise IsthmusError(
-                f"The {what} is not the one that this training began with: {key} was {saved.get(key)!r} and is {current.get(key)!r}. "
-                "Restore it to resume, or add --overwrite (without --resume) to begin anew."
+                f"The {what} is not the one that this training began with: {key} was {saved.get(key)!r}, "
+                f"and is {current.get(key)!r}. Bring the old one back to resume, or add --overwrite instead of --resume."
             )

@@ -39,6 +39,9 @@ CHECK_STEPS = 50
 """The loss is read, and found finite or not, every so many steps: reading it waits for the device."""
 
 
+LOG = logging.getLogger("isthmus")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Moment:
     """Where a training stands, for whoever watches."""
@@ -66,7 +69,7 @@ def train(
     checkpoint_seconds: float = 10.0,
     tensorboard: bool = False,
     watch: Callable[[Moment], None] | None = None,
-    warn: Callable[[str], None] = logging.getLogger("isthmus").warning,
+    warn: Callable[[str], None] = LOG.warning,
     **fields: Any,
 ) -> Model:
     """Learn from images.
@@ -161,7 +164,7 @@ class Trainer:
     ):
         self.recipe = recipe
         self.watch = watch
-        self.about = {"data": dataset.fingerprint()}
+        self.about: dict[str, Any] = {"data": dataset.fingerprint()}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.model = Model(recipe, dataset.image_shape, self.about, device=device)
@@ -354,4 +357,3 @@ def _check_out(path: Path, *, resume: bool, overwrite: bool) -> None:
         name = printable(str(run.folder))
         raise UsageError(f"{name} holds an unfinished training: add --resume to go on, or --overwrite to begin anew.")
     check_output(path, overwrite=overwrite or resume)
-

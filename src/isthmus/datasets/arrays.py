@@ -18,8 +18,16 @@ from isthmus.errors import DataError, UsageError, printable
 from isthmus.files import check_output, write_whole
 from isthmus.images import Array, Layout, check_values, resize
 
-IMAGES = {"train": r"x_train|train_images|train-images.*", "test": r"x_test|test_images|(t10k|test)-images.*", "all": "images|x|X|data|arr_0"}
-LABELS = {"train": r"y_train|train_labels|train-labels.*", "test": r"y_test|test_labels|(t10k|test)-labels.*", "all": "labels?|y|target"}
+IMAGES = {
+    "train": r"x_train|train_images|train-images.*",
+    "test": r"x_test|test_images|(t10k|test)-images.*",
+    "all": "images|x|X|data|arr_0",
+}
+LABELS = {
+    "train": r"y_train|train_labels|train-labels.*",
+    "test": r"y_test|test_labels|(t10k|test)-labels.*",
+    "all": "labels?|y|target",
+}
 """How the arrays of a file are recognised, by their keys, for each split."""
 
 
@@ -38,10 +46,11 @@ class Arrays:
         if "train" in named or "test" in named:
             return {split: key for split, key in named.items() if split != "all"}
         if not named:
-            named = {"all": key for key, array in self.arrays.items() if array.ndim in (3, 4)}
-            if sum(array.ndim in (3, 4) for array in self.arrays.values()) != 1:
+            likely = [key for key, array in self.arrays.items() if array.ndim in (3, 4)]
+            if len(likely) != 1:
                 listed = ", ".join(f"{key} {array.shape}" for key, array in self.arrays.items()) or "nothing"
                 raise DataError(f"{self.title} holds {listed}: give the array of the images the name 'images'.")
+            named = {"all": likely[0]}
         return named
 
     @property
@@ -70,7 +79,9 @@ class Arrays:
         except DataError as error:
             raise DataError(f"{self.title}: {error}") from None
         images = images.astype(np.float32) if images.dtype.kind == "f" else images
-        labels = [array for key, array in self.arrays.items() if re.fullmatch(LABELS[split], key) and array.shape == images.shape[:1]]
+        labels = [
+            array for key, array in self.arrays.items() if re.fullmatch(LABELS[split], key) and array.shape == images.shape[:1]
+        ]
         return Dataset(images=images, title=self.title, labels=labels[0] if labels else None)
 
     def rewrite(self, out: Path, change: Change, *, overwrite: bool = False, max_bad: float = 0.5) -> Rewritten:
@@ -88,6 +99,11 @@ class Arrays:
 
 
 def read_npy(path: Path) -> Array:
+    """Read an .npy.
+
+    Raises:
+        DataError: If it is damaged or holds objects, which could run code.
+    """
     try:
         array: Array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -96,6 +112,11 @@ def read_npy(path: Path) -> Array:
 
 
 def read_npz(path: Path) -> dict[str, Array]:
+    """Read all arrays of an .npz.
+
+    Raises:
+        DataError: If it is damaged or holds objects, which could run code.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}

@@ -73,9 +73,7 @@ class Dataset:
     def take(self, chosen: slice | Array) -> Dataset:
         """Return some of the images, with their labels and names."""
         names = self.names and tuple(np.array(self.names, object)[chosen])
-        return replace(
-            self, images=self.images[chosen], labels=None if self.labels is None else self.labels[chosen], names=names
-        )
+        return replace(self, images=self.images[chosen], labels=None if self.labels is None else self.labels[chosen], names=names)
 
 
 @dataclass(frozen=True)

@@ -105,22 +105,22 @@ class Folder:
 
     def rewrite(self, out: Path, change: Change, *, overwrite: bool = False, max_bad: float = 0.5) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
-        single = len(self.files) == 1 and self.root.joinpath(self.files[0]) != self.root and not self.sidecars and is_picture_name(out.name)
+        single = len(self.files) == 1 and is_picture_name(out.name)
         if out.resolve() == self.root.resolve():
             raise UsageError(f"{printable(str(out))} is the input itself: name another --out.")
         check_output(out, overwrite=overwrite)
         count, skipped = 0, list[Skipped]()
-        for name, pictures, failures in _runs(self._pictures()):
+        for names, pictures, failures in _runs(self._pictures()):
             skipped += failures
             if len(skipped) > max_bad * len(self.files):
                 raise DataError(
-                    f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be read, more than --max-bad {max_bad:g} "
-                    f"allows; the first: {skipped[0].reason}"
+                    f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be read, "
+                    f"more than --max-bad {max_bad:g} allows; the first: {skipped[0].reason}"
                 )
             if not pictures:
                 continue
             changed = change(np.stack([np.moveaxis(picture.pixels, -1, 0) for picture in pictures]))
-            for path, picture, pixels in zip(name, pictures, changed, strict=True):
+            for path, picture, pixels in zip(names, pictures, changed, strict=True):
                 write_picture(out if single else out / path, replace(picture, pixels=np.moveaxis(pixels, 0, -1)))
             count += len(pictures)
         for sidecar in self.sidecars:

@@ -39,13 +39,17 @@ def read_idx(path: Path) -> Array:
             if len(header) < 4 or header[0] or header[1] or header[2] not in TYPES:
                 wrong = next((i for i, byte in enumerate(header[:3]) if byte not in ((0,), (0,), TYPES)[i]), len(header))
                 found = f"0x{header[wrong]:02x}" if wrong < len(header) else "the file's end"
-                raise DataError(f"{name} is not an IDX file: byte {wrong} is {found}, not {'0x00' if wrong < 2 else 'a known type'}.")
+                raise DataError(
+                    f"{name} is not an IDX file: byte {wrong} is {found}, not {'0x00' if wrong < 2 else 'a known type'}."
+                )
             dimensions = header[3]
             if not 1 <= dimensions <= 4:
                 raise DataError(f"{name} is not an IDX file of images or labels: byte 3 says {dimensions} dimensions, not 1 to 4.")
             sizes = file.read(4 * dimensions)
             if len(sizes) < 4 * dimensions:
-                raise DataError(f"{name} is cut off: it ends at byte {4 + len(sizes)}, within the header of {4 + 4 * dimensions} bytes.")
+                raise DataError(
+                    f"{name} is cut off: it ends at byte {4 + len(sizes)}, within the header of {4 + 4 * dimensions} bytes."
+                )
             shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
             dtype = np.dtype(TYPES[header[2]])
             promised = math.prod(shape) * dtype.itemsize
@@ -57,8 +61,12 @@ def read_idx(path: Path) -> Array:
         raise DataError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     start = 4 + 4 * dimensions
     if count != promised:
-        problem = f"is cut off: it ends at byte {start + count}" if count < promised else f"goes on after byte {start + promised - 1}"
-        raise DataError(f"{name} {problem}, but its header (bytes 4 to {start - 1}) says {shape}, which is {start + promised} bytes.")
+        problem = (
+            f"is cut off: it ends at byte {start + count}" if count < promised else f"goes on after byte {start + promised - 1}"
+        )
+        raise DataError(
+            f"{name} {problem}, but its header (bytes 4 to {start - 1}) says {shape}, which is {start + promised} bytes."
+        )
     return np.frombuffer(b"".join(chunks), dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 

