@@ -38,6 +38,7 @@ app = App(
     isthmus restore clean.safetensors noisy/ --out cleaned/
     """,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,  # main() tells the signals apart
     default_parameter=Parameter(
         negative="",
         consume_multiple=True,
@@ -47,7 +48,6 @@ app = App(
 )
 
 Data = Annotated[str, Parameter(name="DATA", parse=True)]
-Out = Annotated[Path, Parameter(name="--out")]
 """DATA means the same everywhere: a picture, a folder, .npz, .npy, an IDX file or folder, or a name."""
 
 
@@ -188,8 +188,9 @@ def restore(
         json: Print the result as one JSON object.
         quiet: No remarks.
     """
-    trained, source = _load(model, device), _open(data, data_dir)
+    trained = _load(model, device)
     began = time.perf_counter()
+    source = _open(data, data_dir)
     rewritten = source.rewrite(out, trained.restore, overwrite=overwrite, max_bad=max_bad)
     return _report_rewritten(rewritten, out, time.perf_counter() - began, json, quiet)
 

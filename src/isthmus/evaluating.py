@@ -144,7 +144,8 @@ def _principal_components(reference: Dataset, numbers: int, count: int) -> tuple
 
     table = to_unit(reference.images).reshape(len(reference), -1)
     numbers = min(numbers, *table.shape)
-    pca = PCA(numbers, random_state=0).fit(table)
+    with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
+        pca = PCA(numbers, random_state=0).fit(table)
 
     def project(batch: Array) -> Array:
         restored: Array = pca.inverse_transform(pca.transform(batch.reshape(len(batch), -1))).reshape(batch.shape)

@@ -74,7 +74,7 @@ def error_map(clean: Array, restored: Array) -> bytes:
             axes[row][column].axis("off")
     for row, name in enumerate(("clean", "restored", "difference")):
         axes[row][0].text(-0.1, 0.5, name, transform=axes[row][0].transAxes, ha="right", va="center")
-    figure.colorbar(picture, ax=axes[2].tolist(), ticks=(-1, 0, 1), fraction=0.02)
+    figure.colorbar(picture, ax=axes.ravel().tolist(), ticks=(-1, 0, 1), fraction=0.02)
     return _png(figure)
 
 

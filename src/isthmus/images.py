@@ -81,14 +81,14 @@ class Layout:
     """How an array's axes are arranged, so that a batch `(n, C, H, W)` can go back to where it came from."""
 
     axes: str
-    """One of "HW", "HWC", "NHW", "NCHW", "NHWC"."""
+    """One of "HW", "HWC", "CHW", "NHW", "NCHW", "NHWC"."""
 
     @classmethod
     def of(cls, shape: tuple[int, ...], channels: int | None = None) -> Layout:
         """Recognise the layout of an array of images.
 
         Args:
-            shape: `(H, W)`, `(H, W, C)`, `(n, H, W)`, `(n, C, H, W)` or `(n, H, W, C)`.
+            shape: `(H, W)`, `(H, W, C)`, `(n, H, W)`, `(n, C, H, W)` or `(n, H, W, C)`; `(C, H, W)` where C is known and not 1.
             channels: C, where it is known; else 1, 3 or 4 count as channels.
 
         Raises:
@@ -101,6 +101,8 @@ class Layout:
         if len(shape) == 2:
             return cls("HW")
         if len(shape) == 3:
+            if channels is not None and channels > 1 and shape[0] == channels != shape[-1]:
+                return cls("CHW")
             return cls("HWC" if shape[-1] in (known if channels != 1 else (1, 3)) else "NHW")
         if len(shape) == 4 and shape[1] in known:
             return cls("NCHW")
@@ -119,6 +121,8 @@ class Layout:
                 return array[None, None]
             case "HWC":
                 return np.moveaxis(array, -1, 0)[None]
+            case "CHW":
+                return array[None]
             case "NHW":
                 return array[:, None]
             case "NHWC":
@@ -129,9 +133,11 @@ class Layout:
         """Return a batch `(n, C, H, W)` in this layout; the inverse of `to_batch`."""
         match self.axes:
             case "HW":
-                return batch[0, 0]
+                return np.asarray(batch[0, 0])
             case "HWC":
                 return np.moveaxis(batch[0], 0, -1)
+            case "CHW":
+                return np.asarray(batch[0])
             case "NHW":
                 return batch[:, 0]
             case "NHWC":

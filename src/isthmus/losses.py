@@ -31,6 +31,10 @@ class Loss:
         error: Tensor = getattr(functional, self.function)(output.float(), clean, reduction=reduction)
         return error
 
+    def output(self, image: Tensor) -> Tensor:
+        """Return the output that stands for an image in [0, 1]; the inverse of `image`, away from black and white."""
+        return image.clamp(1e-3, 1 - 1e-3).logit() if self.logits else image
+
     def image(self, output: Tensor) -> Tensor:
         """Return the image in [0, 1], float32, that an output of the model stands for."""
         return output.float().sigmoid() if self.logits else output.float().clamp(0, 1)

@@ -77,7 +77,10 @@ def read(path: Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         )
     if about.get("kind") != kind:
         raise ModelFileError(f"{name} is a {printable(str(about.get('kind')))[:20]} of isthmus, not a {kind}.")
-    tensors = safetensors.torch.load(content)
+    try:
+        tensors = safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise ModelFileError(f"{name} is damaged: {error}.") from None
     if _digest(tensors) != about.get("sha256"):
         raise ModelFileError(f"{name} is damaged: its numbers do not have the SHA-256 that was written with them.")
     for key, tensor in tensors.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,12 @@ FORMATS = {
 }  # fmt: skip
 """The formats that are read and written, by the end of a file's name."""
 
-MAX_PIXELS = 180_000_000
-"""Pictures larger than this are refused before they are decoded: a few kilobytes can claim any size."""
+MAX_PIXELS = 178_000_000
+"""Pictures larger than this are refused before they are decoded: a few kilobytes can claim any size. Pillow's own limit is near."""
+
+_TOO_LARGE = f"the picture has more than the {MAX_PIXELS:,} pixels that are accepted; scale it down first."
+
+LOG = logging.getLogger("isthmus")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,8 @@ class Picture:
     """The colour profile, as embedded."""
     exif: bytes | None = None
     """The camera's notes, as embedded, the orientation removed because it has been applied."""
+    frames: int = 1
+    """How many pictures the file held, of which this is the first."""
 
 
 def is_picture_name(name: str) -> bool:
@@ -52,7 +59,7 @@ def is_picture_name(name: str) -> bool:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read one picture file, the first frame where it has several.
+    """Read one picture file; of several frames the first, with a warning to the log.
 
     Raises:
         DataError: If it cannot be read, is damaged, has values that are not finite, or is larger than `MAX_PIXELS`.
@@ -64,9 +71,11 @@ def read_picture(path: Path) -> Picture:
             raise DataError(f"{name} is empty (0 bytes).")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; what matters is raised
-            return _decode(content)
+            picture = _decode(content)
     except DataError as error:
         raise DataError(f"{name}: {error}" if name not in str(error) else str(error)) from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{name}: {_TOO_LARGE}") from None
     except UnidentifiedImageError:
         accepted = ", ".join(sorted({suffix[1:] for suffix in FORMATS}))
         raise DataError(f"{name} is not a picture in a known format ({accepted}).") from None
@@ -74,6 +83,9 @@ def read_picture(path: Path) -> Picture:
         raise DataError(f"{name} cannot be read: {error.strerror or error}.") from None
     except Exception as error:  # decoders raise what they like on damaged files: ValueError, SyntaxError, struct.error, ...
         raise DataError(f"{name} is damaged: {error}.") from None
+    if picture.frames > 1:
+        LOG.warning("%s holds %d pictures: only the first is taken.", name, picture.frames)
+    return picture
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -102,6 +114,8 @@ def _decode(content: bytes) -> Picture:
 def _decode_with_pillow(content: bytes) -> Picture:
     with Image.open(io.BytesIO(content), formats=sorted(set(FORMATS.values()))) as opened:
         _check_size(opened.height, opened.width)
+        if opened.mode[0] in "IF":  # Pillow would cut these to black and white
+            raise DataError(f"a {opened.format} of more than 8 bits is not read: save it as a PNG or TIFF of 16 bits.")
         exif = opened.getexif()
         image = ImageOps.exif_transpose(opened)
         profile = opened.info.get("icc_profile") if opened.mode != "CMYK" else None
@@ -118,6 +132,7 @@ def _decode_with_pillow(content: bytes) -> Picture:
             alpha=array[:, :, -1] if has_alpha else None,
             icc_profile=profile,
             exif=exif.tobytes() if len(exif) else None,
+            frames=1 if opened.format == "MPO" else getattr(opened, "n_frames", 1),  # a phone's second one is a thumbnail
         )
 
 
@@ -146,10 +161,11 @@ def _decode_deep_tiff(content: bytes) -> Picture | None:
         orientation = page.tags.get("Orientation")
         profile = page.tags.get("InterColorProfile")
         array = _upright(array, int(orientation.value) if orientation else 1)
+        frames = len(file.pages)
     if array.dtype.kind == "f":
         array = array.astype(np.float32)
     check_values(array)
-    return dataclasses.replace(_picture_of(array), icc_profile=bytes(profile.value) if profile else None)
+    return dataclasses.replace(_picture_of(array), icc_profile=bytes(profile.value) if profile else None, frames=frames)
 
 
 def _picture_of(array: Array) -> Picture:
@@ -174,7 +190,7 @@ def _upright(array: Array, orientation: int) -> Array:
 
 def _check_size(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
-        raise DataError(f"{width} x {height} pixels are more than the {MAX_PIXELS:,} that are accepted; scale it down first.")
+        raise DataError(_TOO_LARGE)
 
 
 def _encode(picture: Picture, kind: str) -> bytes:
@@ -208,7 +224,10 @@ def _encode_deep(array: Array, kind: str, picture: Picture) -> bytes:
 
         out = io.BytesIO()
         photometric = "rgb" if array.ndim == 3 and array.shape[2] >= 3 else "minisblack"
-        tifffile.imwrite(out, array, photometric=photometric, compression="zlib", iccprofile=picture.icc_profile)
+        options: dict[str, Any] = {} if array.ndim == 2 else {"planarconfig": "contig"}
+        if picture.alpha is not None:
+            options["extrasamples"] = ["unassalpha"]
+        tifffile.imwrite(out, array, photometric=photometric, compression="zlib", iccprofile=picture.icc_profile, **options)
         return out.getvalue()
     raise DataError(
         f"{kind} cannot hold {array.dtype} pixels: name the file .tif" + (" or .png." if array.dtype == np.uint16 else ".")

@@ -68,7 +68,7 @@ class Model:
         if isinstance(images, Tensor):
             return torch.from_numpy(self.restore(images.detach().cpu().numpy())).to(images.device)
         if isinstance(images, Image.Image):
-            return Image.fromarray(self.restore(np.asarray(images)))
+            return self._restore_pil(images)
         if isinstance(images, str | Path):
             pixels = read_picture(Path(images)).pixels
             return self.restore(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
@@ -148,6 +148,16 @@ class Model:
         """
         generator = torch.Generator().manual_seed(seed)
         return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
+
+    def _restore_pil(self, image: Image.Image) -> Image.Image:
+        """Restore a PIL image; a palette becomes RGB, transparency stays as it is."""
+        if image.mode == "P":
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        if image.mode not in ("LA", "RGBA"):
+            return Image.fromarray(self.restore(np.asarray(image)))
+        restored = Image.fromarray(self.restore(np.asarray(image.convert(image.mode[:-1]))))
+        restored.putalpha(image.getchannel("A"))
+        return restored
 
     def restore_seen(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""

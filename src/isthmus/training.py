@@ -6,6 +6,7 @@ that was killed and resumed ends with the same weights, bit for bit, as one that
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
@@ -13,15 +14,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 
 from isthmus.datasets import Dataset, open_data
-from isthmus.errors import Interrupted, IsthmusError, UsageError, printable
+from isthmus.errors import Interrupted, IsthmusError, ModelFileError, UsageError, printable
 from isthmus.files import check_output
 from isthmus.images import Array, to_unit
+from isthmus.models import Network
 from isthmus.recipes import Recipe
 from isthmus.restoring import Model, load
 from isthmus.runs import Run, StopRequest, compare, stop_requests
@@ -180,6 +182,8 @@ class Trainer:
         self.network, self.optimizer = self.fabric.setup(self.model.network, self.adam)
         images = dataset.images
         self.images = torch.tensor(images if images.dtype == "uint8" else to_unit(images)).to(self.model.device)
+        mean = torch.from_numpy(to_unit(images[:: max(1, len(images) // 1000)]).mean((0, 2, 3)))  # of about a thousand
+        cast(Network, self.model.network).start_from(self.model.loss.output(mean).to(self.model.device))
         self.held_out = to_unit(held_out.images[:VALIDATION_IMAGES])
         self.held_out_seen = self.model.corrupt(self.held_out, recipe.seed)
         self.batches = math.ceil(len(dataset) / recipe.batch_size)
@@ -267,7 +271,7 @@ class Trainer:
             ModelFileError: If no checkpoint is whole.
         """
         tensors, about, warning = run.load()
-        compare(about["recipe"], Recipe.of(self.recipe.to_json()).to_json(), "recipe")
+        compare(about["recipe"], self.recipe.to_json(), "recipe")
         compare(about["data"], self.about["data"], "data")
         self.model.network.load_state_dict({name: tensors[f"network.{name}"] for name in self.model.network.state_dict()})
         for index, parameter in enumerate(self.model.network.parameters()):
@@ -285,6 +289,8 @@ class Trainer:
         self.network.eval()
         validation = float(self.model.losses(self.held_out_seen, self.held_out).mean())
         self.network.train()
+        if not math.isfinite(validation):
+            raise self._diverged(run)
         state.epoch += 1
         state.position = 0
         record = {
@@ -321,15 +327,16 @@ class Trainer:
 
     def _diverged(self, run: Run | None) -> IsthmusError:
         """Keep the last good state as the model, and say what to try."""
-        kept = ""
+        steps, kept = self.state.step, ""
         if run and run.has_checkpoint():
-            self.resume(run)
-            out = run.folder.with_suffix(".safetensors")
-            self.about |= {"history": self.state.history, "steps": self.state.step}
-            self.model.save(out)
-            kept = f" The last good state, after {self.state.step} steps, is in {printable(str(out))}."
+            with contextlib.suppress(ModelFileError):  # Adam's memory may have been infinite before the loss was
+                self.resume(run)
+                out = run.folder.with_suffix(".safetensors")
+                self.about |= {"history": self.state.history, "steps": self.state.step}
+                self.model.save(out)
+                kept = f" The last good state, after {self.state.step} steps, is in {printable(str(out))}."
         return IsthmusError(
-            f"The loss is no longer a finite number after {self.state.step} steps: try a lower --learning-rate "
+            f"The loss is no longer a finite number after {steps} steps: try a lower --learning-rate "
             f"(it was {self.recipe.learning_rate:g}), or --precision float32.{kept}"
         )
 

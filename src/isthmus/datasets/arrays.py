@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,8 +103,9 @@ def read_npy(path: Path) -> Array:
         DataError: If it is damaged or holds objects, which could run code.
     """
     try:
-        array: Array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with open(path, "rb") as file:
+            array: Array = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # NumPy raises what it likes on damaged files: SyntaxError, TokenError, MemoryError, ...
         raise _not_numpy(path, error) from None
     return array
 
@@ -118,16 +117,20 @@ def read_npz(path: Path) -> dict[str, Array]:
         DataError: If it is damaged or holds objects, which could run code.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+            for key, array in arrays.items():
+                if not isinstance(array, np.ndarray):
+                    raise DataError(f"its member {key} is no array")
+            return arrays
+    except Exception as error:  # as above, and what zipfile raises
         raise _not_numpy(path, error) from None
 
 
 def _not_numpy(path: Path, error: Exception) -> DataError:
     if "allow_pickle" in str(error) or "Object arrays" in str(error):
         return DataError(f"{printable(str(path))} holds Python objects, which could run code: isthmus reads numbers only.")
-    return DataError(f"{printable(str(path))} is not a NumPy file, or is damaged: {error}.")
+    return DataError(f"{printable(str(path))} is not a NumPy file, or is damaged: {printable(str(error))}.")
 
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:

@@ -45,7 +45,7 @@ class Folder:
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in sorted(names):
                 path = Path(folder, name)
-                if name.startswith(".") or not path.resolve().is_relative_to(inside):
+                if name.startswith(".") or not Path(os.path.realpath(path)).is_relative_to(inside):
                     continue
                 if is_picture_name(name):
                     pictures.append(path.relative_to(root))
@@ -111,15 +111,20 @@ class Folder:
         check_output(out, overwrite=overwrite)
         count, skipped = 0, list[Skipped]()
         for names, pictures, failures in _runs(self._pictures()):
+            changed: Array | None = None
+            if pictures:
+                try:
+                    changed = change(np.stack([np.moveaxis(picture.pixels, -1, 0) for picture in pictures]))
+                except DataError as error:
+                    failures = [*failures, *(Skipped(name, f"{printable(name)}: {error}") for name in names)]
             skipped += failures
             if len(skipped) > max_bad * len(self.files):
                 raise DataError(
-                    f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be read, "
+                    f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be used, "
                     f"more than --max-bad {max_bad:g} allows; the first: {skipped[0].reason}"
                 )
-            if not pictures:
+            if changed is None:
                 continue
-            changed = change(np.stack([np.moveaxis(picture.pixels, -1, 0) for picture in pictures]))
             for path, picture, pixels in zip(names, pictures, changed, strict=True):
                 write_picture(out if single else out / path, replace(picture, pixels=np.moveaxis(pixels, 0, -1)))
             count += len(pictures)

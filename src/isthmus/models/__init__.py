@@ -26,6 +26,9 @@ class Network(Protocol):
     def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a code and the image's size `(H, W)` in pixels."""
 
+    def start_from(self, mean: Tensor) -> None:
+        """Prepare fresh weights for images whose mean is `mean` `(C,)`, in logits or values as the output will be."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:

@@ -5,6 +5,7 @@ Source: the textbook's second and third model (4,385 and 30,689 parameters); her
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,6 +40,15 @@ class Convolutional(nn.Module):
         self.encoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(inward))
         self.decoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(outward))
         self.output = _convolution(outward[-1], image_shape[0])
+
+    def start_from(self, mean: Tensor) -> None:
+        """Let the output begin at the images' mean.
+
+        Otherwise the first steps push everything towards black and leave filters dead: 0.1081 instead of 0.1003 after an epoch.
+        """
+        assert self.output.bias is not None, "every convolution here has one"
+        with torch.no_grad():
+            self.output.bias.copy_(mean)
 
     def encode(self, seen: Tensor) -> Tensor:
         """Return the code map `(B, code, H / 2^layers, W / 2^layers)`, rounded up, of a batch `(B, C', H, W)`."""

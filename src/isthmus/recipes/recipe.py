@@ -95,7 +95,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them; `of` gives the recipe back."""
-        return dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()}
 
     @property
     def budget_seconds(self) -> float | None:

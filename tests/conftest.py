@@ -1,0 +1,121 @@
+"""What the tests share: real digits, tiny trained models, the command line in this process or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and torch's threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import cli
+from isthmus.datasets.named import embedded
+from isthmus.restoring import Model
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of full data sets beside the repository, where there is one."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the full data sets in ../shared/data")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def labelled_digits():
+    """313 of MNIST's digits `(n, 28, 28)` uint8, and their labels."""
+    images, labels = embedded("mnist-5k")
+    return images[::16], labels[::16]
+
+
+@pytest.fixture(scope="session")
+def digits(labelled_digits):
+    return labelled_digits[0]
+
+
+@pytest.fixture(scope="session")
+def small_digits(digits):
+    """200 digits of 14 x 14 pixels: every second pixel of the real ones."""
+    return np.ascontiguousarray(digits[:200, ::2, ::2])
+
+
+@pytest.fixture
+def digits_npz(tmp_path, small_digits, labelled_digits):
+    path = tmp_path / "digits.npz"
+    np.savez(path, images=small_digits, labels=labelled_digits[1][:200])
+    return path
+
+
+@pytest.fixture(scope="session")
+def dense(digits):
+    """A dense model that has learnt a little."""
+    return isthmus.train(digits, model="dense", epochs=2, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def conv(digits):
+    """A convolutional model that has learnt a little."""
+    return isthmus.train(digits, model="conv", epochs=2, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def denoiser(digits):
+    """A convolutional denoiser that has learnt a little."""
+    return isthmus.train(digits, task="denoise", epochs=2, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def colour():
+    """A convolutional model of colour pictures, as it was born."""
+    return Model(isthmus.Recipe(), (3, 16, 16), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def model_files(tmp_path_factory, dense, conv, denoiser, colour):
+    """The models' files, by name; only to be read."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, model in {"dense": dense, "conv": conv, "denoiser": denoiser, "colour": colour}.items():
+        model.save(folder / f"{name}.safetensors")
+    return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Return what runs the command line in this process: (exit status, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def run(*arguments):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return end.value.code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def start():
+    """Return what starts the command line as a process of its own; whatever still runs at the end is killed."""
+    processes = []
+
+    def start(*arguments, **options):
+        command = [sys.executable, "-m", "isthmus", *map(str, arguments)]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        processes.append(subprocess.Popen(command, **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -1,0 +1,130 @@
+"""What every entry of MODELS, with every task, code and loss, promises by being registered."""
+
+import numpy as np
+import pytest
+import torch
+
+import isthmus
+from isthmus.codes import CODES
+from isthmus.losses import LOSSES
+from isthmus.models import MODELS
+from isthmus.restoring import Model
+from isthmus.tasks import TASKS
+
+SHAPES = [(1, 28, 28), (3, 8, 8), (1, 1, 1), (1, 1, 9), (2, 7, 1), (3, 13, 5), (4, 17, 31)]
+
+models = pytest.mark.parametrize("name", MODELS)
+tasks = pytest.mark.parametrize("task", TASKS)
+codes = pytest.mark.parametrize("code_kind", CODES)
+losses = pytest.mark.parametrize("loss", LOSSES)
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def born(name, shape, **fields):
+    """Return a model with fresh weights."""
+    torch.manual_seed(0)
+    return Model(isthmus.Recipe(model=name, **fields), shape, device="cpu")
+
+
+def some(count, shape):
+    return np.random.default_rng(5).random((count, *shape), np.float32)
+
+
+@models
+@tasks
+@shapes
+def test_maps_what_it_sees_to_the_clean_shape(name, task, shape):
+    model = born(name, shape, task=task)
+    clean = some(3, shape)
+    seen = model.corrupt(clean)
+    assert seen.shape == (3, model.corruption.seen_channels(shape[0]), *shape[1:])
+    restored = model.restore_seen(seen)
+    assert restored.shape == clean.shape
+    assert restored.dtype == np.float32
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+    assert np.isfinite(model.losses(seen, clean)).all()
+
+
+@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if architecture.any_size])
+@shapes
+def test_an_any_size_model_takes_sizes_that_it_was_not_built_for(name, shape):
+    model = born(name, (shape[0], 28, 28))
+    assert model.restore(some(2, shape)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if not architecture.any_size])
+def test_a_fixed_size_model_refuses_other_sizes(name):
+    with pytest.raises(isthmus.DataError, match=f"have 9 x 8 pixels, and this {name} model takes 8 x 8 only"):
+        born(name, (1, 8, 8)).restore(some(2, (1, 9, 8)))
+
+
+@models
+@codes
+@losses
+@shapes
+def test_decode_of_encode_is_restore(name, code_kind, loss, shape):
+    model = born(name, shape, code_kind=code_kind, loss=loss)
+    images = some(5, shape)
+    code = model.encode(images)
+    assert code.shape == (5, *model.code_shape(shape[1:]))
+    assert np.array_equal(model.decode(code, shape[1:]), model.restore(images))
+
+
+@models
+def test_decode_of_encode_is_restore_over_many_chunks(name):
+    model = born(name, (1, 128, 128))
+    images = some(40, (1, 128, 128))
+    assert np.array_equal(model.decode(model.encode(images), (128, 128)), model.restore(images))
+
+
+@models
+@tasks
+@codes
+def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
+    model = born(name, (1, 12, 10), task=task, code_kind=code_kind)
+    model.save(tmp_path / "model.safetensors")
+    again = isthmus.load(tmp_path / "model.safetensors", device="cpu")
+    images = some(4, (1, 12, 10))
+    assert np.array_equal(again.restore(images), model.restore(images))
+    assert again.recipe == model.recipe
+    assert again.image_shape == model.image_shape
+
+
+@models
+@tasks
+@losses
+@codes
+def test_every_parameter_learns(name, task, loss, code_kind):
+    model = born(name, (1, 8, 8), task=task, loss=loss, code_kind=code_kind)
+    clean = torch.from_numpy(some(64, (1, 8, 8)))
+    seen = torch.from_numpy(model.corrupt(clean.numpy()))
+    model.loss(model.network(seen), clean).backward()
+    for parameter, tensor in model.network.named_parameters():
+        assert tensor.grad is not None, parameter
+        assert tensor.grad.abs().sum() > 0, parameter
+
+
+@codes
+def test_a_code_keeps_count_and_size(code_kind):
+    code = CODES[code_kind]
+    for size in ((), (4, 3)):
+        encoded = torch.randn(2, 6 * code.outputs_per_number, *size)
+        assert code(encoded).shape == (2, 6, *size)
+
+
+@losses
+def test_a_loss_is_smaller_for_the_truth(loss):
+    clean = torch.from_numpy((some(2, (1, 4, 4)) > 0.5).astype(np.float32))
+    right = (clean - 0.5) * 20 if LOSSES[loss].logits else clean
+    wrong = -right if LOSSES[loss].logits else 1 - clean
+    assert LOSSES[loss](right, clean) < LOSSES[loss](wrong, clean)
+    assert LOSSES[loss](right, clean, reduction="none").shape == clean.shape
+    assert torch.allclose(LOSSES[loss].image(right), clean, atol=1e-3)
+
+
+@losses
+def test_a_loss_reads_any_output_as_an_image(loss):
+    image = LOSSES[loss].image(torch.linspace(-100, 100, 50))
+    assert image.min() >= 0
+    assert image.max() <= 1

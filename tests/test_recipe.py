@@ -1,0 +1,112 @@
+import json
+
+import pytest
+
+from isthmus import Recipe, UsageError
+from isthmus.recipes.chapter import CHAPTER
+
+
+def refusal(**fields):
+    with pytest.raises(UsageError) as refused:
+        Recipe(**fields)
+    return str(refused.value)
+
+
+def test_all_unknown_names_are_told_at_once():
+    assert refusal(task="denose", model="cnv", loss="bcee", code_kind="rellu", schedule="linear", precision="float16") == (
+        "Unknown task 'denose'. Did you mean 'denoise'? There are: reconstruct, denoise. "
+        "Unknown model 'cnv'. Did you mean 'conv'? There are: dense, conv. "
+        "Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse, l1. "
+        "Unknown kind of code 'rellu'. Did you mean 'relu'? There are: relu, linear. "
+        "Unknown schedule 'linear'. There are: one-cycle, constant. "
+        "Unknown precision 'float16'. Did you mean 'bfloat16'? There are: auto, float32, bfloat16."
+    )
+
+
+def test_all_unfit_values_are_told_at_once():
+    assert refusal(code=-1, hidden=(8, 0), epochs=-2, batch_size=-5, learning_rate=11, size=(0, 5), seed=-1) == (
+        "code must be a number from 1 up, not -1. "
+        "hidden must be at most 64 numbers from 1 up, not (8, 0). "
+        "epochs must be a number from 1 up, not -2. "
+        "batch_size must be a number from 1 up, not -5. "
+        "learning_rate must be above 0 and at most 10, not 11. "
+        "size must be two numbers from 1 up, height and width, not (0, 5). "
+        "seed must be a number from 0 to 2,147,483,647, not -1."
+    )
+
+
+@pytest.mark.parametrize("budget", ["soon", "10 d", "0", "-5s", "1h30m"])
+def test_a_budget_that_is_no_time_is_refused(budget):
+    assert refusal(budget=budget) == f"budget must be a time such as 90s, 10m or 1h, not {budget}."
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [("90s", 90), ("90", 90), ("1.5m", 90), ("1h", 3600), (" 2 m", 120), ("", None)])
+def test_a_budget_is_read_as_time(budget, seconds):
+    assert Recipe(budget=budget).budget_seconds == seconds
+
+
+def test_epochs_and_a_budget_exclude_each_other():
+    assert refusal(epochs=3, budget="1m") == "Give either epochs (3) or a budget (1m), not both."
+    assert Recipe(budget="1m").epochs == 0
+    assert Recipe().epochs == 10
+
+
+@pytest.mark.parametrize("fields", [{"noise": 0.1}, {"noise": 0.1, "task": "denoise", "corruption": "nothing"}])
+def test_noise_needs_the_denoise_task(fields):
+    assert refusal(**fields) == "--noise is the strength for --task denoise; with --corruption, write it there."
+
+
+def test_noise_becomes_the_corruption():
+    recipe = Recipe(task="denoise", noise=0.2)
+    assert recipe.corruption == "gaussian-noise(std=0.2, clip=True)"
+    assert recipe == Recipe(task="denoise", corruption="gaussian-noise(0.2)")
+
+
+@pytest.mark.parametrize(
+    ("corruption", "message"),
+    [
+        ("gausian-noise", "Unknown corruption 'gausian-noise'. Did you mean 'gaussian-noise'? There are: nothing, "),
+        ("gaussian-noise(strength=1)", "Cannot read 'strength=1' in 'gaussian-noise(strength=1)': gaussian-noise takes std, clip."),
+        ("gaussian-noise(loud)", "Cannot read 'loud' in 'gaussian-noise(loud)': gaussian-noise takes std, clip."),
+        ("gaussian-noise(99)", "The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not 99."),
+        ("salt-and-pepper(2)", "The share of lost pixels must lie between 0 and 1, not 2."),
+        ("nothing(1)", "Cannot read '1' in 'nothing(1)': nothing takes no values."),
+        ("gaussian-noise(", "Cannot read the corruption 'gaussian-noise(': write it like gaussian-noise(0.5)."),
+    ],
+)
+def test_a_corruption_that_cannot_be_read_is_refused(corruption, message):
+    assert refusal(corruption=corruption).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(),
+        Recipe(model="dense", hidden=(), budget="10m"),
+        Recipe(task="denoise", noise=0.3, hidden=(4, 5), size=(20, 30), seed=7),
+        *(chapter.recipe for chapter in CHAPTER.values()),
+    ],
+)
+def test_json_round_trip(recipe):
+    text = json.dumps(recipe.to_json())
+    assert Recipe.of(json.loads(text)) == recipe
+    assert json.loads(text) == recipe.to_json()
+
+
+def test_an_unknown_field_is_told_the_nearest():
+    with pytest.raises(UsageError) as refused:
+        Recipe.of({"epoch": 3})
+    assert str(refused.value).startswith("A recipe has no field 'epoch'. Did you mean 'epochs'? Its fields: data, task, ")
+
+
+@pytest.mark.parametrize("fields", [{"epochs": "three"}, {"hidden": 5}, {"model": None}, {"size": ["a", "b"]}, {"budget": 5}])
+def test_a_field_of_the_wrong_type_is_refused(fields):
+    with pytest.raises(UsageError):
+        Recipe.of(fields)
+
+
+def test_the_books_schedule_is_the_books():
+    for chapter, epochs in zip(CHAPTER.values(), (20, 20, 100), strict=True):
+        book = chapter.as_in_the_book()
+        assert (book.epochs, book.batch_size, book.learning_rate, book.schedule) == (epochs, 200, 1e-3, "constant")
+        assert (book.model, book.code, book.hidden) == (chapter.recipe.model, chapter.recipe.code, chapter.recipe.hidden)

@@ -1,0 +1,128 @@
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import isthmus
+from isthmus.training import one_cycle
+
+WEIGHTS = {"model": "dense", "epochs": 2, "device": "cpu"}
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.network.parameters()])
+
+
+def test_one_cycle_rises_to_one_and_falls_to_nothing():
+    heights = [one_cycle(share)[0] for share in np.linspace(0, 1, 101)]
+    peak = int(np.argmax(heights))
+    assert heights[0] == 0
+    assert peak == 15
+    assert heights[peak] == pytest.approx(1)
+    assert (np.diff(heights[: peak + 1]) > 0).all()
+    assert (np.diff(heights[peak:]) < 0).all()
+    assert heights[-1] == pytest.approx(0)
+    assert one_cycle(1.7)[0] == pytest.approx(0), "a budget may be overdrawn by a step"
+
+
+def test_one_cycle_is_torchs():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=1001, pct_start=0.15, cycle_momentum=False)
+    for step in range(1000):
+        height, floor = one_cycle(step / 1000)
+        assert 0.01 * (floor + (1 - floor) * height) == pytest.approx(
+            schedule.get_last_lr()[0], abs=1e-4
+        )  # its peak is one step earlier
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("model", ["dense", "conv"])
+@pytest.mark.parametrize("loss", ["bce", "mse", "l1"])
+def test_losses_fall(model, loss, small_digits):
+    history = isthmus.train(small_digits, model=model, loss=loss, epochs=15, device="cpu").about["history"]
+    assert [record["epoch"] for record in history] == list(range(1, 16))
+    for key in ("train_loss", "held_out_loss"):
+        assert history[-1][key] < 0.8 * history[0][key]
+
+
+def test_a_denoiser_beats_the_noise(digits):
+    model = isthmus.train(digits, task="denoise", epochs=25, batch_size=20, device="cpu")
+    clean = digits[:50, None] / np.float32(255)
+    noisy = model.corrupt(clean, 5)
+    assert np.square(model.restore_seen(noisy) - clean).mean() < 0.5 * np.square(noisy - clean).mean()
+
+
+def test_same_seed_gives_the_same_weights_and_another_others(digits):
+    first = weights(isthmus.train(digits, seed=3, **WEIGHTS))
+    assert torch.equal(first, weights(isthmus.train(digits, seed=3, **WEIGHTS)))
+    assert not torch.equal(first, weights(isthmus.train(digits, seed=4, **WEIGHTS)))
+
+
+def test_torchs_own_chance_neither_matters_nor_changes(digits):
+    torch.manual_seed(1)
+    first = weights(isthmus.train(digits, task="denoise", noise=0.2, **WEIGHTS))
+    state = torch.get_rng_state()
+    torch.manual_seed(1)
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert torch.equal(first, weights(isthmus.train(digits, task="denoise", noise=0.2, **WEIGHTS)))
+
+
+def test_a_training_with_a_file_equals_one_without(digits, tmp_path):
+    written = isthmus.train(digits, out=tmp_path / "model.safetensors", checkpoint_seconds=0, **WEIGHTS)
+    assert torch.equal(weights(written), weights(isthmus.train(digits, **WEIGHTS)))
+    assert torch.equal(weights(written), weights(isthmus.load(tmp_path / "model.safetensors", device="cpu")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.run", "model.safetensors"]
+    records = [json.loads(line) for line in (tmp_path / "model.run" / "metrics.jsonl").read_text().splitlines()]
+    assert records == written.about["history"]
+
+
+def test_a_batch_larger_than_the_data_works(digits):
+    model = isthmus.train(digits[:7], batch_size=1000, **WEIGHTS)
+    assert model.about["steps"] == 2
+
+
+def test_a_budget_is_roughly_kept(digits):
+    began = time.monotonic()
+    model = isthmus.train(digits, model="dense", budget="1.5s", device="cpu")
+    assert 1.5 <= model.about["train_seconds"] < 2.5
+    assert time.monotonic() - began < 10
+    assert model.about["history"][-1]["rate"] < 0.001, "the schedule is stretched over the budget"
+
+
+def test_whoever_watches_sees_every_epoch(digits):
+    moments = []
+    isthmus.train(digits, watch=moments.append, **WEIGHTS)
+    epochs = [moment for moment in moments if moment.validation is not None]
+    assert [moment.epoch for moment in epochs] == [1, 2]
+    assert epochs[-1].share == 1
+    assert all(math.isfinite(moment.loss) for moment in moments)
+
+
+def test_a_model_of_another_size_is_trained_on_scaled_images(digits):
+    model = isthmus.train(digits, size=(10, 12), **WEIGHTS)
+    assert model.image_shape == (1, 10, 12)
+
+
+def test_a_recipe_and_its_fields_exclude_each_other():
+    with pytest.raises(isthmus.UsageError, match=r"Give either a recipe or its fields \(epochs\), not both\."):
+        isthmus.train(isthmus.Recipe(), epochs=3)
+
+
+def test_a_finished_training_has_nothing_to_resume(digits, tmp_path):
+    out, warnings = tmp_path / "model.safetensors", []
+    first = isthmus.train(digits, out=out, **WEIGHTS)
+    again = isthmus.train(digits, out=out, resume=True, warn=warnings.append, **WEIGHTS)
+    assert torch.equal(weights(first), weights(again))
+    assert warnings == [f"{out} is finished: there is nothing to resume."]
+
+
+def test_tensorboards_files_are_written_if_asked(digits, tmp_path):
+    pytest.importorskip("tensorboard")
+    isthmus.train(digits, out=tmp_path / "model.safetensors", tensorboard=True, **WEIGHTS)
+    assert list((tmp_path / "model.run").rglob("events.out.tfevents.*"))
