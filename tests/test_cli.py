@@ -175,3 +175,9 @@ def test_quiet_prints_no_progress(run, tmp_path, digits_npz):
     quiet = run("train", digits_npz, "--out", tmp_path / "b.safetensors", "--epochs", "1", "--quiet")
     assert re.search(r"isthmus: a: 100%  epoch 1  loss \d\.\d{4}  held out \d\.\d{4}", loud[2])
     assert (quiet[0], quiet[2]) == (0, "")
+
+
+def test_the_share_of_unreadable_pictures_is_the_same_everywhere():
+    from isthmus import cli, datasets
+
+    assert cli.MAX_BAD == datasets.MAX_BAD

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.datasets import SPLITS, Source
+from isthmus.datasets import SPLITS, Rewritten, Source
 from isthmus.datasets.arrays import read_npz, write_npz
 from isthmus.errors import DataError, UsageError, look_up, printable
 from isthmus.files import check_output
@@ -15,8 +15,8 @@ from isthmus.pictures import Picture, is_picture_name, write_picture
 from isthmus.restoring import Model
 
 
-def encode_data(model: Model, source: Source, out: Path, *, split: str = "all", overwrite: bool = False) -> int:
-    """Write the codes of a source's images, with their labels and names; return how many.
+def encode_data(model: Model, source: Source, out: Path, *, split: str = "all", overwrite: bool = False) -> Rewritten:
+    """Write the codes of a source's images, with their labels and names.
 
     Args:
         model: What encodes.
@@ -40,11 +40,11 @@ def encode_data(model: Model, source: Source, out: Path, *, split: str = "all", 
     if dataset.names is not None:
         arrays["names"] = np.array(dataset.names)
     write_npz(out, arrays)
-    return len(dataset)
+    return Rewritten(len(dataset), dataset.skipped)
 
 
-def decode_file(model: Model, codes: Path, out: Path, *, overwrite: bool = False) -> int:
-    """Write the images that the codes of a file stand for; return how many.
+def decode_file(model: Model, codes: Path, out: Path, *, overwrite: bool = False) -> Rewritten:
+    """Write the images that the codes of a file stand for.
 
     Args:
         model: What encoded them.
@@ -75,4 +75,4 @@ def decode_file(model: Model, codes: Path, out: Path, *, overwrite: bool = False
             if not path.resolve().is_relative_to(out.resolve()):
                 raise DataError(f"{name} names a picture outside of the folder: {printable(file)}.")
             write_picture(path, Picture(pixels=np.moveaxis(image, 0, -1)))
-    return len(images)
+    return Rewritten(len(images))

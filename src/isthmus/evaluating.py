@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.datasets import Dataset, Source, open_data
+from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
+from isthmus.errors import look_up, printable
 from isthmus.images import Array, to_unit
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
@@ -64,17 +65,25 @@ class Scorecard:
     """The model first."""
     notes: tuple[str, ...] = ()
     """What a reader must know to be fair."""
+    skipped: tuple[str, ...] = ()
+    """The files that could not be read."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold: NaN becomes null."""
         rows = [
             {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(s).items()} for s in self.scores
         ]
-        return {**asdict(self), "scores": rows, "notes": list(self.notes)}
+        return {**asdict(self), "scores": rows, "notes": list(self.notes), "skipped": list(self.skipped)}
 
 
 def evaluate(
-    model: Model, data: str | Path | Array, *, split: str | None = None, data_dir: str | Path | None = None, seed: int = SEED
+    model: Model,
+    data: str | Path | Array,
+    *,
+    split: str | None = None,
+    data_dir: str | Path | None = None,
+    max_bad: float = MAX_BAD,
+    seed: int = SEED,
 ) -> Scorecard:
     """Measure a model and what one would use instead.
 
@@ -84,6 +93,7 @@ def evaluate(
         split: "train", "test" or "all". Without it: the test set if the data has one; the held-out tenth if the model was
             trained on the rest; else all.
         data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable.
         seed: Of the corruption.
 
     Returns:
@@ -92,14 +102,16 @@ def evaluate(
     Raises:
         DataError: If the data cannot be read or does not fit the model.
     """
-    source = open_data(data, Path(data_dir) if data_dir is not None else None)
-    split = split or _unseen_split(model, source)
-    dataset = source.read(split, model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:]))
+    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    size = model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:])
+    train, test = train_and_test(source, size)
+    if split is None:
+        trained_on_the_rest = train.fingerprint()["sha256"] == model.about.get("data", {}).get("sha256")
+        split = "test" if source.has_test or trained_on_the_rest else "all"
+    dataset = look_up("split", split, {"train": train, "test": test, "all": None}) or source.read("all", train.image_shape[1:])
     notes = []
-    if split == "test":
-        reference = source.read("train", dataset.image_shape[1:])
-    else:
-        reference = dataset
+    reference = train if split == "test" else dataset
+    if reference is dataset:
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
     clean = to_unit(dataset.images)
     seen = model.corrupt(clean, seed)
@@ -119,14 +131,8 @@ def evaluate(
         notes.append(f"The filters were told the true strength of the noise ({strength:.3f}).")
     scores = tuple(_score(name, size, method, seen[:count], clean[:count]) for name, size, count, method in methods)
     described = f"{dataset.title} ({split}, {len(dataset):,} images)"
-    return Scorecard(data=described, task=model.recipe.corruption, loss=loss, scores=scores, notes=tuple(notes))
-
-
-def _unseen_split(model: Model, source: Source) -> str:
-    if source.has_test:
-        return "test"
-    trained_on = model.about.get("data", {}).get("sha256")
-    return "test" if source.read("train", model.recipe.size).fingerprint()["sha256"] == trained_on else "all"
+    skipped = tuple(printable(skipped.reason) for skipped in dataset.skipped)
+    return Scorecard(data=described, task=model.recipe.corruption, loss=loss, scores=scores, notes=tuple(notes), skipped=skipped)
 
 
 def _score(method: str, numbers: int | None, restore: Callable[[Array], Array], seen: Array, clean: Array) -> Score:

@@ -130,6 +130,7 @@ class Model:
             "code_numbers": math.prod(self.code_shape()),
             "any_size": self.architecture.any_size,
             "data": self.about.get("data", {}),
+            "skipped": self.about.get("skipped", []),
             "history": self.about.get("history", []),
             "steps": self.about.get("steps", 0),
             "train_seconds": self.about.get("train_seconds", 0.0),

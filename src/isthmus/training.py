@@ -19,7 +19,7 @@ from typing import Any, cast
 import torch
 from lightning_fabric import Fabric
 
-from isthmus.datasets import Dataset, open_data
+from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
 from isthmus.errors import Interrupted, IsthmusError, ModelFileError, UsageError, printable
 from isthmus.files import check_output
 from isthmus.images import Array, to_unit
@@ -68,6 +68,7 @@ def train(
     overwrite: bool = False,
     device: str = "auto",
     data_dir: str | Path | None = None,
+    max_bad: float = MAX_BAD,
     checkpoint_seconds: float = 10.0,
     tensorboard: bool = False,
     watch: Callable[[Moment], None] | None = None,
@@ -83,6 +84,7 @@ def train(
         overwrite: Begin anew although `out` exists.
         device: "auto", "cpu", "cuda" or "mps".
         data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable; they are skipped and named.
         checkpoint_seconds: Time between checkpoints.
         tensorboard: Also write TensorBoard's event files into the run's folder (needs `isthmus[track]`).
         watch: Called after steps, some ten times a second at most, and after each epoch.
@@ -105,9 +107,9 @@ def train(
         return load(path, device=device)
     if path is not None:
         _check_out(path, resume=resume, overwrite=overwrite)
-    source = open_data(data if not isinstance(data, Recipe) else recipe.data, Path(data_dir) if data_dir is not None else None)
-    dataset = source.read("train", recipe.size)
-    held_out = source.read("test", dataset.image_shape[1:])
+    folder = Path(data_dir) if data_dir is not None else None
+    source = open_data(recipe.data if isinstance(data, Recipe) else data, folder, max_bad=max_bad)
+    dataset, held_out = train_and_test(source, recipe.size)
     for skipped in dataset.skipped:
         warn(f"Skipped {skipped.reason}")
     trainer = Trainer(recipe, dataset, held_out, device=device, watch=watch)
@@ -166,13 +168,15 @@ class Trainer:
     ):
         self.recipe = recipe
         self.watch = watch
-        self.about: dict[str, Any] = {"data": dataset.fingerprint()}
+        self.about: dict[str, Any] = {
+            "data": dataset.fingerprint(),
+            "skipped": [printable(skipped.name) for skipped in dataset.skipped],
+        }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.model = Model(recipe, dataset.image_shape, self.about, device=device)
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        torch.set_flush_denormal(True)
         self.fabric = Fabric(
             accelerator=self.model.device.type, devices=1, precision="bf16-mixed" if self.model.bfloat16 else "32-true"
         )
@@ -208,6 +212,7 @@ class Trainer:
         began = time.monotonic() - state.seconds
         last_checkpoint = last_moment = time.monotonic()
         self.network.train()
+        torch.set_flush_denormal(True)  # numbers too small to matter, which the processor computes slowly
         while self.share() < 1:
             self.step()
             now = time.monotonic()
@@ -226,6 +231,9 @@ class Trainer:
             if run and at_check and now - last_checkpoint > checkpoint_seconds:
                 self.checkpoint(run)
                 last_checkpoint = time.monotonic()
+        if state.position:  # a budget ends within an epoch
+            self._end_epoch(run)
+        torch.set_flush_denormal(False)
         self.network.eval()
         self.about |= {"history": state.history, "steps": state.step, "train_seconds": round(state.seconds, 3)}
         return self.model
@@ -285,7 +293,7 @@ class Trainer:
 
     def _end_epoch(self, run: Run | None) -> None:
         state = self.state
-        loss = self.loss_sum.item() / self.batches
+        loss = self.loss_sum.item() / state.position
         self.network.eval()
         validation = float(self.model.losses(self.held_out_seen, self.held_out).mean())
         self.network.train()

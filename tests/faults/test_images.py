@@ -70,6 +70,14 @@ def test_02_03_04_a_bad_file_is_skipped_and_named_and_counted(name, make, reason
     assert f"{name} {reason}" in about["skipped"][0]
 
 
+def test_02_training_skips_a_bad_file_names_it_and_says_so_in_its_status(noisy, tmp_path, run):
+    (noisy / "zero.png").write_bytes(b"")
+    status, out, err = run("train", noisy, "--out", tmp_path / "m.safetensors", "--epochs", "1", "--json")
+    assert status == 5
+    assert f"isthmus: Skipped {noisy / 'zero.png'} is empty (0 bytes)." in err
+    assert json.loads(out)["skipped"] == ["zero.png"]
+
+
 def test_02_03_04_more_bad_files_than_max_bad_are_refused(noisy, tmp_path, model_files, run):
     (noisy / "zero.png").write_bytes(b"")
     (noisy / "text.png").write_bytes(b"text")

@@ -8,22 +8,35 @@ import numpy as np
 
 from isthmus.datasets import named
 from isthmus.datasets.arrays import Arrays, read_npy, read_npz
-from isthmus.datasets.dataset import SPLITS, Dataset, Rewritten, Skipped, Source
-from isthmus.datasets.folder import Folder
+from isthmus.datasets.dataset import SPLITS, Dataset, Rewritten, Skipped, Source, hold_out, train_and_test
+from isthmus.datasets.folder import MAX_BAD, Folder
 from isthmus.datasets.idx import is_idx, read_idx
 from isthmus.errors import DataError, nearest, printable
 from isthmus.images import Array
 from isthmus.pictures import FORMATS, is_picture_name
 
-__all__ = ["SPLITS", "Arrays", "Dataset", "Folder", "Rewritten", "Skipped", "Source", "open_data"]
+__all__ = [
+    "MAX_BAD",
+    "SPLITS",
+    "Arrays",
+    "Dataset",
+    "Folder",
+    "Rewritten",
+    "Skipped",
+    "Source",
+    "hold_out",
+    "open_data",
+    "train_and_test",
+]
 
 
-def open_data(data: str | Path | Array, data_dir: Path | None = None) -> Source:
+def open_data(data: str | Path | Array, data_dir: Path | None = None, *, max_bad: float = MAX_BAD) -> Source:
     """Tell what DATA is.
 
     Args:
         data: A picture, a folder, an .npy, .npz or IDX file, a folder of IDX files, a data set's name, or an array.
         data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable; beyond it, reading is given up.
 
     Raises:
         DataError: If there is nothing of that name, or it holds no images.
@@ -35,9 +48,9 @@ def open_data(data: str | Path | Array, data_dir: Path | None = None) -> Source:
     if path.is_dir():
         if any(is_idx(file) for file in path.iterdir()):
             return Arrays(name, {file.name: read_idx(file) for file in sorted(path.iterdir()) if is_idx(file)})
-        return Folder.scan(path)
+        return Folder.scan(path, max_bad)
     if path.exists():
-        return _open_file(path)
+        return _open_file(path, max_bad)
     if name in named.DOWNLOADS:
         return Arrays(name, {file.name: read_idx(file) for file in named.find(name, data_dir)})
     if name in named.EMBEDDED:
@@ -50,7 +63,7 @@ def open_data(data: str | Path | Array, data_dir: Path | None = None) -> Source:
     )
 
 
-def _open_file(path: Path) -> Source:
+def _open_file(path: Path, max_bad: float) -> Source:
     if path.suffix == ".npz":
         return Arrays(str(path), read_npz(path))
     if path.suffix == ".npy":
@@ -58,6 +71,6 @@ def _open_file(path: Path) -> Source:
     if is_idx(path):
         return Arrays(str(path), {path.name: read_idx(path)})
     if is_picture_name(path.name):
-        return Folder(path.parent, (Path(path.name),))
+        return Folder(path.parent, (Path(path.name),), max_bad=max_bad)
     ends = ", ".join((".npz", ".npy", "-ubyte[.gz]", *FORMATS))
     raise DataError(f"{printable(str(path))} is no kind of data that isthmus reads: the name must end in one of {ends}.")

@@ -82,7 +82,7 @@ class Arrays:
         ]
         return Dataset(images=images, title=self.title, labels=labels[0] if labels else None)
 
-    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False, max_bad: float = 0.5) -> Rewritten:
+    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
         """Write all arrays, the images changed; the kind of file is the one that `out` names."""
         keys = set(self.image_keys.values())
         writer = _array_writer(out, self.arrays)

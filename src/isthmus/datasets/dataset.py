@@ -108,8 +108,22 @@ class Source(Protocol):
     def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
         """Read the images of a split ("train", "test" or "all") into memory, in one size (H, W)."""
 
-    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False, max_bad: float = 0.5) -> Rewritten:
-        """Write the same data to `out`, every image changed; refuse if more than a share `max_bad` cannot be read."""
+    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
+        """Write the same data to `out`, every image changed."""
+
+
+def train_and_test(source: Source, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
+    """Read a source once: the images to learn from, and those that are kept apart.
+
+    Args:
+        source: The images; without a test set of its own, every tenth is held out.
+        size: (H, W) to bring them to.
+    """
+    if source.has_test:
+        train = source.read("train", size)
+        return train, source.read("test", train.image_shape[1:])
+    everything = source.read("all", size)
+    return hold_out(everything, "train"), hold_out(everything, "test")
 
 
 def hold_out(dataset: Dataset, split: str) -> Dataset:

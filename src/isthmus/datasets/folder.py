@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,12 @@ from isthmus.errors import DataError, UsageError, printable
 from isthmus.files import check_output, write_whole
 from isthmus.images import Array, from_unit, resize, to_unit
 from isthmus.pictures import FORMATS, Picture, is_picture_name, read_picture, write_picture
+
+MAX_BAD = 0.5
+"""Where more than this share of a folder's pictures cannot be read, something else is wrong than a few files."""
+
+BATCH = 256
+"""Pictures of one size that are changed, and held in memory, at once."""
 
 SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
 """Files beside the pictures that are copied with them: they hold labels."""
@@ -33,10 +38,13 @@ class Folder:
     sidecars: tuple[Path, ...] = field(default=(), repr=False)
     """The labels and notes beside them, relative to `root`."""
 
+    max_bad: float = MAX_BAD
+    """Share of the pictures that may be unreadable, in [0, 1]."""
+
     has_test = False
 
     @classmethod
-    def scan(cls, root: Path) -> Folder:
+    def scan(cls, root: Path, max_bad: float = MAX_BAD) -> Folder:
         """Find the pictures below `root`; links that lead out of it, and links to folders, are not followed."""
         inside = root.resolve()
         pictures, sidecars = [], []
@@ -54,7 +62,7 @@ class Folder:
         if not pictures:
             ends = ", ".join(suffix[1:] for suffix in FORMATS)
             raise DataError(f"There are no pictures in {printable(str(root))} (looked for {ends}, in all its folders).")
-        return cls(root, tuple(pictures), tuple(sidecars))
+        return cls(root, tuple(pictures), tuple(sidecars), max_bad)
 
     @property
     def title(self) -> str:
@@ -87,6 +95,7 @@ class Folder:
         for name, outcome in self._pictures():
             if isinstance(outcome, Skipped):
                 skipped.append(outcome)
+                self._check_share(skipped)
                 continue
             image = np.moveaxis(outcome.pixels, -1, 0)
             images.append(resize(image, size or image.shape[1:]))
@@ -103,7 +112,7 @@ class Folder:
         )
         return hold_out(dataset, split)
 
-    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False, max_bad: float = 0.5) -> Rewritten:
+    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
         single = len(self.files) == 1 and is_picture_name(out.name)
         if out.resolve() == self.root.resolve():
@@ -118,11 +127,7 @@ class Folder:
                 except DataError as error:
                     failures = [*failures, *(Skipped(name, f"{printable(name)}: {error}") for name in names)]
             skipped += failures
-            if len(skipped) > max_bad * len(self.files):
-                raise DataError(
-                    f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be used, "
-                    f"more than --max-bad {max_bad:g} allows; the first: {skipped[0].reason}"
-                )
+            self._check_share(skipped)
             if changed is None:
                 continue
             for path, picture, pixels in zip(names, pictures, changed, strict=True):
@@ -131,6 +136,13 @@ class Folder:
         for sidecar in self.sidecars:
             write_whole(out / sidecar, (self.root / sidecar).read_bytes())
         return Rewritten(count, tuple(skipped))
+
+    def _check_share(self, skipped: list[Skipped]) -> None:
+        if len(skipped) > self.max_bad * len(self.files):
+            raise DataError(
+                f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be used, "
+                f"more than --max-bad {self.max_bad:g} allows; the first: {skipped[0].reason}"
+            )
 
     def _pictures(self) -> Iterator[tuple[str, Picture | Skipped]]:
         """Decode the pictures ahead, in threads, in order."""
@@ -142,23 +154,26 @@ class Folder:
                 return str(file), Skipped(str(file), str(error))
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in range(0, len(self.files), 256):
-                yield from pool.map(read, self.files[start : start + 256])
+            for start in range(0, len(self.files), BATCH):
+                yield from pool.map(read, self.files[start : start + BATCH])
 
 
-def _runs(pictures: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
-    """Group neighbours of one shape and type, up to 256, so that they can be changed as one batch."""
-
-    def kind(item: tuple[str, Picture | Skipped]) -> object:
-        return isinstance(item[1], Picture) and (item[1].pixels.shape, item[1].pixels.dtype)
-
-    for _, group in groupby(pictures, kind):
-        items = list(group)
-        for start in range(0, len(items), 256):
-            part = items[start : start + 256]
-            good = [(name, outcome) for name, outcome in part if isinstance(outcome, Picture)]
-            bad = [outcome for _, outcome in part if isinstance(outcome, Skipped)]
-            yield [name for name, _ in good], [picture for _, picture in good], bad
+def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
+    """Group neighbours of one shape and type, up to `BATCH`, so that they can be changed together."""
+    names: list[str] = []
+    pictures: list[Picture] = []
+    failures: list[Skipped] = []
+    for name, outcome in outcomes:
+        if isinstance(outcome, Skipped):
+            failures.append(outcome)
+            continue
+        kind = (outcome.pixels.shape, outcome.pixels.dtype)
+        if pictures and (len(pictures) == BATCH or kind != (pictures[0].pixels.shape, pictures[0].pixels.dtype)):
+            yield names, pictures, failures
+            names, pictures, failures = [], [], []
+        names.append(name)
+        pictures.append(outcome)
+    yield names, pictures, failures
 
 
 def _stack(images: list[Array]) -> Array:

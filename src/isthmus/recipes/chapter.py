@@ -41,7 +41,7 @@ CHAPTER = {
     ),
     "convolutional": ChapterModel(
         title="Convolutional",
-        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=7, learning_rate=2e-2),
+        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=6, learning_rate=2e-2),
         book_epochs=20,
         book_loss=0.1010,
         parameters=4_385,
@@ -49,7 +49,7 @@ CHAPTER = {
     ),
     "denoising": ChapterModel(
         title="Denoising",
-        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=11, learning_rate=6e-3),
+        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=10, learning_rate=6e-3),
         book_epochs=100,
         book_loss=0.0998,
         parameters=30_689,
