@@ -17,7 +17,7 @@ def weights(model):
 
 
 def test_one_cycle_rises_to_one_and_falls_to_nothing():
-    heights = [one_cycle(share)[0] for share in np.linspace(0, 1, 101)]
+    heights = [one_cycle(share, 0.15)[0] for share in np.linspace(0, 1, 101)]
     peak = int(np.argmax(heights))
     assert heights[0] == 0
     assert peak == 15
@@ -25,7 +25,7 @@ def test_one_cycle_rises_to_one_and_falls_to_nothing():
     assert (np.diff(heights[: peak + 1]) > 0).all()
     assert (np.diff(heights[peak:]) < 0).all()
     assert heights[-1] == pytest.approx(0)
-    assert one_cycle(1.7)[0] == pytest.approx(0), "a budget may be overdrawn by a step"
+    assert one_cycle(1.7, 0.15)[0] == pytest.approx(0), "a budget may be overdrawn by a step"
 
 
 def test_one_cycle_is_torchs():
@@ -33,7 +33,7 @@ def test_one_cycle_is_torchs():
     optimizer = torch.optim.SGD([parameter], lr=1.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=1001, pct_start=0.15, cycle_momentum=False)
     for step in range(1000):
-        height, floor = one_cycle(step / 1000)
+        height, floor = one_cycle(step / 1000, 0.15)
         assert 0.01 * (floor + (1 - floor) * height) == pytest.approx(
             schedule.get_last_lr()[0], abs=1e-4
         )  # its peak is one step earlier

@@ -28,9 +28,6 @@ from isthmus.recipes import Recipe
 from isthmus.restoring import Model, load
 from isthmus.runs import Run, StopRequest, compare, stop_requests
 
-WARM_UP = 0.15
-"""Share of the training in which the one-cycle rate rises."""
-
 BETAS = {"one-cycle": (0.9, 0.99), "constant": (0.9, 0.999)}
 """Adam's memory. A short one follows a rate that rises and falls within a few thousand steps (docs/experiments.md)."""
 
@@ -323,7 +320,7 @@ class Trainer:
     def _set_rate(self, share: float) -> None:
         if self.recipe.schedule == "constant":
             return
-        height, floor = one_cycle(share)
+        height, floor = one_cycle(share, self.recipe.warm_up)
         group = self.adam.param_groups[0]
         group["lr"] = self.recipe.learning_rate * (floor + (1 - floor) * height)
         group["betas"] = (0.95 - 0.1 * height, BETAS["one-cycle"][1])
@@ -349,19 +346,20 @@ class Trainer:
         )
 
 
-def one_cycle(share: float) -> tuple[float, float]:
+def one_cycle(share: float, warm_up: float) -> tuple[float, float]:
     """Return (height of the rate in [0, 1], floor it starts from or falls to, as a share of the peak).
 
-    The rate rises along a cosine during `WARM_UP` and falls along another to almost nothing; Adam's first beta mirrors it.
+    The rate rises along a cosine during the share `warm_up` of the training and falls along another to almost nothing.
+    Adam's first beta mirrors it.
 
     Source: Smith and Topin (2018), with the shape and the numbers of torch's OneCycleLR.
 
-    >>> [round(one_cycle(share)[0], 2) for share in (0, 0.15, 1)]
+    >>> [round(one_cycle(share, 0.15)[0], 2) for share in (0, 0.15, 1)]
     [0.0, 1.0, 0.0]
     """
-    if share < WARM_UP:
-        return (1 - math.cos(math.pi * share / WARM_UP)) / 2, 1 / 25
-    return (1 + math.cos(math.pi * min(1.0, (share - WARM_UP) / (1 - WARM_UP)))) / 2, 4e-6
+    if share < warm_up:
+        return (1 - math.cos(math.pi * share / warm_up)) / 2, 1 / 25
+    return (1 + math.cos(math.pi * min(1.0, (share - warm_up) / (1 - warm_up)))) / 2, 4e-6
 
 
 def _check_out(path: Path, *, resume: bool, overwrite: bool) -> None:

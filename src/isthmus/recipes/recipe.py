@@ -60,6 +60,8 @@ class Recipe:
     """Peak of the learning rate (0.01)."""
     schedule: str = "one-cycle"
     """Course of the learning rate: one-cycle (up, then down to nothing) or constant (the textbook's)."""
+    warm_up: float = 0.25
+    """Share of the one-cycle training in which the rate rises: from 0 up, below 1."""
     size: tuple[int, int] | None = None
     """Height and width in pixels to bring the images to; without it, the size that most of them have."""
     precision: str = "auto"
@@ -145,6 +147,7 @@ class Recipe:
             "budget": (not self.budget or (self.budget_seconds or 0) > 0, "a time such as 90s, 10m or 1h"),
             "batch_size": (1 <= self.batch_size <= 1 << 20, "a number from 1 up"),
             "learning_rate": (0 < self.learning_rate <= 10, "above 0 and at most 10"),
+            "warm_up": (0 <= self.warm_up < 1, "from 0 up and below 1"),
             "size": (self.size is None or (len(self.size) == 2 and min(self.size) >= 1), "two numbers from 1 up, height and width"),
             "seed": (0 <= self.seed < 1 << 31, "a number from 0 to 2,147,483,647"),
         }
