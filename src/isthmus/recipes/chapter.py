@@ -33,7 +33,7 @@ class ChapterModel:
 CHAPTER = {
     "dense": ChapterModel(
         title="Dense",
-        recipe=Recipe(model="dense", code=32, hidden=(), epochs=12, batch_size=128, learning_rate=2e-2, warm_up=0.3),
+        recipe=Recipe(model="dense", code=32, hidden=(), epochs=12, batch_size=160, learning_rate=3e-2, warm_up=0.3),
         book_epochs=20,
         book_loss=0.0926,
         parameters=50_992,
