@@ -22,7 +22,7 @@ from isthmus.models import MODELS, Network, build
 from isthmus.pictures import read_picture
 from isthmus.recipes import Recipe
 
-CHUNK_VALUES = 1 << 18
+CHUNK_VALUES = 1 << 16
 """Values that go through the network at once: what they become inside still fits a processor's cache."""
 
 
