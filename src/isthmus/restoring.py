@@ -74,7 +74,10 @@ class Model:
             return self.restore(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
         array = np.asarray(images)
         layout, batch = self._batch(array)
-        return layout.from_batch(from_unit(self.restore_seen(batch), array.dtype))
+        restored = np.empty((len(batch), self.image_shape[0], *batch.shape[2:]), array.dtype)
+        for chosen, seen in self._chunks(batch):
+            restored[chosen] = from_unit(self._decode(self._encode(seen), (seen.shape[-2], seen.shape[-1])), array.dtype)
+        return layout.from_batch(restored)
 
     def encode(self, images: Array) -> Array:
         """Return the codes of images: `(n, numbers)` or `(n, channels, h, w)` float32.
