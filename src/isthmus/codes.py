@@ -1,16 +1,37 @@
-"""What stands between encoder and decoder.
+"""What stands between encoder and decoder: a point, or a distribution.
 
 An encoder ends in plain numbers; the code says how many of them make one number of the code (`outputs_per_number`), and turns
-them into the code that the decoder reads. A point is the plain autoencoder's code; a distribution would be a VAE's.
+them into what the decoder reads: `point` for work, where an image has one code, and `draw` for learning, where chance may enter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Generator, Tensor
+
+LOG_VARIANCE_LIMIT = 12.0
+"""A Gaussian code's log-variances are clipped to plus and minus this: a deviation between 0.0025 and 400."""
+
+
+class Code(Protocol):
+    """What every kind of code offers."""
+
+    @property
+    def outputs_per_number(self) -> int:
+        """How many numbers the encoder gives for one number of the code."""
+
+    def point(self, encoded: Tensor) -> Tensor:
+        """Return an image's code `(B, numbers, ...)` for what the encoder gave, `(B, numbers x outputs_per_number, ...)`."""
+
+    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return a code to learn from, and its cost: its divergence from the prior, in nats, for each image or for all."""
+
+    def invent(self, shape: tuple[int, ...], generator: Generator, fitted: Callable[[], Tensor]) -> Tensor:
+        """Return new codes of a shape `(n, ...)`: from the prior, or where there is none, of those that `fitted` gives."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +43,53 @@ class PointCode:
 
     outputs_per_number = 1
 
-    def __call__(self, encoded: torch.Tensor) -> torch.Tensor:
+    def point(self, encoded: Tensor) -> Tensor:
         """Return the code, of the shape of `encoded`."""
         return encoded.relu() if self.rectified else encoded
 
+    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return the code; it costs nothing."""
+        return self.point(encoded), encoded.new_zeros(())
 
-CODES = {"relu": PointCode(rectified=True), "linear": PointCode(rectified=False)}
+    def invent(self, shape: tuple[int, ...], generator: Generator, fitted: Callable[[], Tensor]) -> Tensor:
+        """Return codes like those of the training images, as the rectifier leaves them."""
+        return self.point(fitted().reshape(shape))
+
+
+@dataclass(frozen=True)
+class GaussianCode:
+    """A code that is a normal distribution with independent numbers, drawn towards the standard normal one: a VAE's.
+
+    Source: Kingma and Welling (2014), equation 10 and appendix B.
+    """
+
+    outputs_per_number = 2
+
+    def point(self, encoded: Tensor) -> Tensor:
+        """Return the distribution's mean."""
+        return self.distribution(encoded)[0]
+
+    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return a reparametrised sample, and the divergence of the distribution from the standard normal one, `(B,)`."""
+        mean, log_variance = self.distribution(encoded)
+        noise = mean.new_empty(mean.shape).normal_(generator=generator)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)
+        return mean + (0.5 * log_variance).exp() * noise, divergence
+
+    def invent(self, shape: tuple[int, ...], generator: Generator, fitted: Callable[[], Tensor]) -> Tensor:
+        """Return codes of the standard normal distribution."""
+        import torch
+
+        return torch.randn(shape, generator=generator)
+
+    def distribution(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (mean, logarithm of the variance), float32, each of the code's shape."""
+        mean, log_variance = encoded.float().chunk(2, 1)
+        return mean, log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)
+
+
+CODES: dict[str, PointCode | GaussianCode] = {
+    "relu": PointCode(rectified=True),
+    "linear": PointCode(rectified=False),
+    "gaussian": GaussianCode(),
+}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -108,6 +109,83 @@ class SaltAndPepper(Corruption):
 
 
 @dataclass(frozen=True)
+class Binarize(Corruption):
+    """Draw every value as black or white, white with the probability that its brightness names.
+
+    Source: dynamic binarization, as Burda et al. (2016) train and measure on MNIST.
+    """
+
+    def __call__(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the batch in 0 and 1; what is 0 or 1 stays so."""
+        return (clean.new_empty(clean.shape).uniform_(generator=generator) < clean).to(clean.dtype)
+
+
+@dataclass(frozen=True)
+class Erase(Corruption):
+    """Paint a square of each image black, anywhere, also partly outside.
+
+    Source: DeVries and Taylor (2017), cutout; Pathak et al. (2016) for undoing it.
+    """
+
+    side: float = 0.4
+    """Side of the square, as a share of the image's shorter side, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Check the size."""
+        if not 0 <= self.side <= 1:
+            raise UsageError(f"The side of the erased square must lie between 0 and 1 of the image's, not {self.side}.")
+
+    def __call__(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the batch with a square of each image at 0."""
+        batch, _, height, width = clean.shape
+        middle = clean.new_empty((batch, 2, 1, 1)).uniform_(generator=generator)
+        rows = clean.new_ones((height, width)).cumsum(0) - 0.5  # (H, W): each pixel's middle, in pixels
+        columns = clean.new_ones((height, width)).cumsum(1) - 0.5
+        reach = self.side * min(height, width) / 2
+        near = ((rows - middle[:, :1] * height).abs() < reach) & ((columns - middle[:, 1:] * width).abs() < reach)
+        return clean.masked_fill(near, 0.0)
+
+
+@dataclass(frozen=True)
+class Warp(Corruption):
+    """Turn, stretch, slant and shift each image a little, and bend it; what comes in from outside is black.
+
+    Source: Simard et al. (2003), affine and elastic distortions of digits; here the bending field is cubic over a 5 x 5 grid.
+    """
+
+    turn: float = 15.0
+    """Largest turn, in degrees to both sides."""
+    stretch: float = 0.15
+    """Largest stretch of each side and largest slant, as a share."""
+    shift: float = 0.08
+    """Largest shift, as a share of the side."""
+    bend: float = 0.03
+    """Deviation of the bending, as a share of the side."""
+
+    def __post_init__(self) -> None:
+        """Check the strengths."""
+        if not (0 <= self.turn <= 180 and 0 <= self.stretch < 1 and 0 <= self.shift <= 1 and 0 <= self.bend <= 1):
+            raise UsageError(f"A warp turns by 0 to 180 degrees; it stretches, shifts and bends by shares from 0 to 1; not {self}.")
+
+    def __call__(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the batch, every image warped in its own way."""
+        from torch.nn import functional
+
+        batch, _, height, width = clean.shape
+        lot = clean.new_empty((batch, 7)).uniform_(-1, 1, generator=generator)
+        angle = lot[:, 0] * math.radians(self.turn)
+        wide, high = 1 + self.stretch * lot[:, 1], 1 + self.stretch * lot[:, 2]
+        affine = clean.new_empty((batch, 2, 3))  # rows: where each output pixel comes from, in [-1, 1]
+        affine[:, 0, 0], affine[:, 0, 1] = angle.cos() * wide, -angle.sin() * high + self.stretch * lot[:, 3]
+        affine[:, 1, 0], affine[:, 1, 1] = angle.sin() * wide, angle.cos() * high + self.stretch * lot[:, 4]
+        affine[:, :, 2] = 2 * self.shift * lot[:, 5:]
+        grid = functional.affine_grid(affine, [batch, 1, height, width], align_corners=False)
+        field = clean.new_empty((batch, 2, 5, 5)).normal_(0, 2 * self.bend, generator=generator)
+        bending = functional.interpolate(field, size=(height, width), mode="bicubic", align_corners=True)
+        return functional.grid_sample(clean, grid + bending.movedim(1, -1), align_corners=False).clamp_(0, 1)
+
+
+@dataclass(frozen=True)
 class Chain(Corruption):
     """Several corruptions, one after the other; made by `|`."""
 
@@ -140,6 +218,9 @@ CORRUPTIONS: dict[str, type[Corruption]] = {
     "nothing": Nothing,
     "gaussian-noise": GaussianNoise,
     "salt-and-pepper": SaltAndPepper,
+    "erase": Erase,
+    "warp": Warp,
+    "binarize": Binarize,
 }
 
 

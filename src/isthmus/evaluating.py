@@ -113,7 +113,7 @@ def evaluate(
     reference = train if split == "test" else dataset
     if reference is dataset:
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
-    clean = to_unit(dataset.images)
+    clean = model.prepare(dataset.images, seed)
     seen = model.corrupt(clean, seed)
     loss = float(model.losses(seen, clean).mean())
     numbers = math.prod(model.code_shape(dataset.image_shape[1:]))

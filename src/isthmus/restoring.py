@@ -1,7 +1,8 @@
-"""The trained model at work: `restore`, `encode`, `decode`, on whatever kind of image a person has."""
+"""The trained model at work: `restore`, `encode`, `decode`, `generate`, on whatever kind of image a person has."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,21 @@ from PIL import Image
 from torch import Tensor, nn
 
 from isthmus import modelfile
+from isthmus.codes import Code
 from isthmus.corruptions import parse
 from isthmus.devices import choose_bfloat16, choose_device
-from isthmus.errors import DataError, IsthmusError, ModelFileError
+from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError
 from isthmus.images import Array, Layout, check_values, from_unit, to_unit
 from isthmus.losses import LOSSES
 from isthmus.models import MODELS, Network, build
 from isthmus.pictures import read_picture
 from isthmus.recipes import Recipe
+from isthmus.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, Reference
+
+LOG = logging.getLogger("isthmus")
+
+LOOKED_AT = 64
+"""Images of a call to `restore` that are compared with the training images, at most."""
 
 CHUNK_VALUES = 1 << 16
 """Values that go through the network at once: what they become inside still fits a processor's cache."""
@@ -36,12 +44,18 @@ class Model:
         device: Where it computes: "auto", "cpu", "cuda" or "mps".
     """
 
+    reference: Reference | None = None
+    """What new images are compared with; a model that has learnt nothing has none."""
+    warned = False
+    """Whether strange images have been remarked on, which happens once."""
+
     def __init__(
         self, recipe: Recipe, image_shape: tuple[int, int, int], about: dict[str, Any] | None = None, *, device: str = "auto"
     ):
         self.recipe = recipe
         self.image_shape = image_shape
         self.about = about or {}
+        self.preparation = parse(recipe.prepare)
         self.corruption = parse(recipe.corruption)
         self.loss = LOSSES[recipe.loss]
         self.architecture = MODELS[recipe.model]
@@ -74,6 +88,7 @@ class Model:
             return self.restore(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
         array = np.asarray(images)
         layout, batch = self._batch(array)
+        self._remark_on(batch)
         restored = np.empty((len(batch), self.image_shape[0], *batch.shape[2:]), array.dtype)
         for chosen, seen in self._chunks(batch):
             restored[chosen] = from_unit(self._decode(self._encode(seen), (seen.shape[-2], seen.shape[-1])), array.dtype)
@@ -112,11 +127,73 @@ class Model:
         parts = np.split(codes, range(step, len(codes), step))
         return np.concatenate([self._decode(torch.from_numpy(part).to(self.device), size) for part in parts])
 
+    def generate(self, count: int, seed: int = 0, size: tuple[int, int] | None = None) -> Array:
+        """Return new images, `(count, C, H, W)` float32 in [0, 1].
+
+        Their codes come from the prior of a Gaussian code, or else from the density fitted on the training images' codes.
+
+        Args:
+            count: How many, from 1 up.
+            seed: The same seed gives the same images.
+            size: (H, W) of the images; without it, that of the training images.
+
+        Raises:
+            UsageError: If the count is not positive.
+            DataError: If the code is a point, and no density has been fitted on codes of this size.
+        """
+        if count < 1:
+            raise UsageError(f"The count of new images must be 1 or more, not {count}.")
+        shape = (count, *self.code_shape(size))
+        generator = torch.Generator().manual_seed(seed)
+        codes = self.bottleneck.invent(shape, generator, lambda: torch.from_numpy(self._density(shape).sample(count, seed)))
+        return self.decode(codes.numpy(), size)
+
+    def compare(self, images: Array) -> dict[str, Array]:
+        """Return how strange images are, by two scores; higher is stranger.
+
+        Args:
+            images: As for `restore`.
+
+        Returns:
+            "error": the squared difference between an image and what the model gives for it, the mean over its values; `(n,)`.
+            "surprise": how unlikely its code is under the density of the training images' codes, in nats; absent where the
+            code has another shape than theirs. Where the model gives other channels than it sees, there is no "error".
+        """
+        _, batch = self._batch(np.asarray(images))
+        scores: dict[str, list[Array]] = {"error": [], "surprise": []}
+        has_density = self.reference is not None and self.reference.density is not None
+        for _, seen in self._chunks(batch):
+            code = self._encode(seen)
+            restored = self._decode(code, (seen.shape[-2], seen.shape[-1]))
+            if restored.shape == seen.shape:
+                scores["error"].append(np.square(restored - seen.cpu().numpy()).mean((1, 2, 3)))
+            if has_density and code.shape[1:] == self.code_shape():
+                scores["surprise"].append(self._density(code.shape).surprise(code.float().flatten(1).cpu().numpy()))
+        return {name: np.concatenate(parts).astype(np.float64) for name, parts in scores.items() if parts}
+
+    def remember(self, images: Array, held_out: Array) -> None:
+        """Keep what new images will be compared with.
+
+        Args:
+            images: `(n, C, H, W)`, of the training images, as the model is given them at work.
+            held_out: `(m, C, H, W)`, of others.
+        """
+        density = None
+        if len(images) > 1 and math.prod(self.code_shape()) <= MAX_NUMBERS:
+            codes = self.encode(images[:: math.ceil(len(images) / FIT_CODES)])
+            density = CodeDensity.fit(codes.reshape(len(codes), -1), self.recipe.seed)
+        self.reference = Reference(errors=np.zeros(1), surprises=np.zeros(1) if density else None, density=density)
+        scores = {name: np.sort(values) for name, values in self.compare(held_out).items()}
+        self.reference = Reference(
+            errors=scores.get("error", np.zeros(1)), surprises=scores["surprise"] if density else None, density=density
+        )
+
     def code_shape(self, size: tuple[int, int] | None = None) -> tuple[int, ...]:
         """Return the shape of one image's code, for an image size (H, W)."""
         network = build_network(self.recipe, self.image_shape, device="meta")
         channels = self.corruption.seen_channels(self.image_shape[0])
-        return tuple(network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta")).shape[1:])
+        encoded = network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta"))
+        return tuple(network.bottleneck.point(encoded).shape[1:])
 
     def parameters(self) -> int:
         """Return how many numbers were learnt."""
@@ -139,6 +216,19 @@ class Model:
             "train_seconds": self.about.get("train_seconds", 0.0),
             "arithmetic": "bfloat16" if self.bfloat16 else "float32",
         }
+
+    def prepare(self, images: Array, seed: int = 0) -> Array:
+        """Return what the model should give for images: the recipe's preparation, applied to them.
+
+        Args:
+            images: `(n, C, H, W)`, as images have it.
+            seed: The same seed gives the same chance.
+
+        Returns:
+            `(n, C, H, W)` float32.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        return self.preparation(torch.from_numpy(to_unit(images)), generator).numpy()
 
     def corrupt(self, clean: Array, seed: int = 0) -> Array:
         """Return what the model would see of clean images: the corruption that it has learnt to undo, applied to them.
@@ -168,24 +258,48 @@ class Model:
         parts = [self._decode(self._encode(batch), (batch.shape[-2], batch.shape[-1])) for _, batch in self._chunks(seen)]
         return np.concatenate(parts)
 
-    def losses(self, seen: Array, clean: Array) -> Array:
-        """Return the loss of each image `(n,)`, computed from the network's own output.
+    def losses(self, seen: Array, clean: Array, seed: int = 0) -> Array:
+        """Return what training makes small, for each image `(n,)`: the error of the network's own output and its code's cost.
 
         Args:
             seen: `(n, C', H, W)`, as `corrupt` gives it.
             clean: `(n, C, H, W)` floats in [0, 1].
+            seed: Of the code's chance, where it is a distribution.
         """
         parts = []
+        generator = torch.Generator(self.device).manual_seed(seed)
         for chosen, batch in self._chunks(seen):
-            output = self._output(self._encode(batch), (batch.shape[-2], batch.shape[-1]))
-            wanted = torch.from_numpy(clean[chosen]).to(self.device)
-            parts.append(self.loss(output, wanted, reduction="none").flatten(1).mean(1).cpu().numpy())
+            code, divergence = self.bottleneck.draw(self._encoded(batch), generator)
+            output = self._output(code, (batch.shape[-2], batch.shape[-1]))
+            errors = self.loss(output, torch.from_numpy(clean[chosen]).to(self.device), reduction="none").flatten(1)
+            parts.append((errors.mean(1) + self.recipe.beta * divergence / errors.shape[1]).cpu().numpy())
         return np.concatenate(parts)
 
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all."""
         about = {**self.about, "recipe": self.recipe.to_json(), "image_shape": list(self.image_shape)}
-        modelfile.write(Path(path), "model", self.network.state_dict(), about)
+        arrays = self.reference.to_tensors() if self.reference else {}
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        modelfile.write(Path(path), "model", {**self.network.state_dict(), **tensors}, about)
+
+    def _density(self, shape: tuple[int, ...]) -> CodeDensity:
+        density = self.reference.density if self.reference else None
+        if density is None or math.prod(shape[1:]) != len(density.mean):
+            raise DataError(
+                f"The model remembers no codes of shape {tuple(shape[1:])}: none were learnt, or they are more than "
+                f"{MAX_NUMBERS:,} numbers, or of images of another size; train with --code-kind gaussian to generate all the same."
+            )
+        return density
+
+    def _remark_on(self, batch: Array) -> None:
+        """Log a warning, once, if images are stranger than all that were held out of the training."""
+        if self.warned or self.reference is None:
+            return
+        scores = self.compare(batch[:LOOKED_AT])
+        surprises = self.reference.surprises
+        if surprises is not None and "surprise" in scores and np.median(scores["surprise"]) > surprises[-1]:
+            self.warned = True
+            LOG.warning("These images do not look like those that the model has learnt from: do not trust what it makes of them.")
 
     def _batch(self, array: Array) -> tuple[Layout, Array]:
         """Bring an array into `(n, C, H, W)` and check that it fits the model."""
@@ -213,7 +327,15 @@ class Model:
             seen = torch.from_numpy(to_unit(batch[chosen])).to(self.device)
             yield chosen, seen.clamp_(0, 1) if self.corruption.stays_in_range else seen
 
+    @property
+    def bottleneck(self) -> Code:
+        """What makes the code of what the encoder gives."""
+        return cast(Network, self.network).bottleneck
+
     def _encode(self, seen: Tensor) -> Tensor:
+        return self.bottleneck.point(self._encoded(seen))
+
+    def _encoded(self, seen: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             return cast(Network, self.network).encode(seen.contiguous(memory_format=torch.channels_last))
 
@@ -239,6 +361,7 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
     """
     path = Path(path)
     tensors, about = modelfile.read(path, "model")
+    remembered = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(("reference.", "density."))}
     try:
         recipe = Recipe.of(about.pop("recipe"))
         image_shape = about.pop("image_shape")
@@ -252,6 +375,10 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
     modelfile.check_tensors(path, tensors, {name: tuple(tensor.shape) for name, tensor in wanted.items()})
     model = Model(recipe, shape, about, device=device)
     model.network.load_state_dict(tensors)
+    try:
+        model.reference = Reference.of(remembered, math.prod(model.code_shape()))
+    except (ModelFileError, KeyError, IndexError) as error:
+        raise ModelFileError(f"{path} is damaged: {error}.") from None
     return model
 
 

@@ -6,7 +6,7 @@ Nothing else distinguishes the tasks, and the training loop knows nothing else.
 
 from dataclasses import dataclass
 
-from isthmus.corruptions import Corruption, GaussianNoise, Nothing
+from isthmus.corruptions import Corruption, Erase, GaussianNoise, Nothing, Warp
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,12 @@ class Task:
     """What is done to the clean image, unless a recipe says otherwise."""
     learns: str
     """What the model learns by undoing it."""
+    clean_at_work: bool = False
+    """Whether the trained model is given clean images all the same: the corruption was there only to learn from."""
 
 
 TASKS: dict[str, Task] = {
     "reconstruct": Task(Nothing(), "a short code of the image"),
     "denoise": Task(GaussianNoise(0.5), "the image without its noise"),
+    "describe": Task(Warp() | Erase(), "what an image shows, wherever and however it stands", clean_at_work=True),
 }

@@ -25,8 +25,10 @@ from isthmus.files import check_output
 from isthmus.images import Array, to_unit
 from isthmus.models import Network
 from isthmus.recipes import Recipe
+from isthmus.reference import FIT_CODES
 from isthmus.restoring import Model, load
 from isthmus.runs import Run, StopRequest, compare, stop_requests
+from isthmus.tasks import TASKS
 
 BETAS = {"one-cycle": (0.9, 0.99), "constant": (0.9, 0.999)}
 """Adam's memory. A short one follows a rate that rises and falls within a few thousand steps (docs/experiments.md)."""
@@ -185,7 +187,7 @@ class Trainer:
         self.images = torch.tensor(images if images.dtype == "uint8" else to_unit(images)).to(self.model.device)
         mean = torch.from_numpy(to_unit(images[:: max(1, len(images) // 1000)]).mean((0, 2, 3)))  # of about a thousand
         cast(Network, self.model.network).start_from(self.model.loss.output(mean).to(self.model.device))
-        self.held_out = to_unit(held_out.images[:VALIDATION_IMAGES])
+        self.held_out = self.model.prepare(held_out.images[:VALIDATION_IMAGES], recipe.seed)
         self.held_out_seen = self.model.corrupt(self.held_out, recipe.seed)
         self.batches = math.ceil(len(dataset) / recipe.batch_size)
         self.generator = torch.Generator(self.model.device)
@@ -233,24 +235,28 @@ class Trainer:
             self._end_epoch(run)
         torch.set_flush_denormal(False)
         self.model.network.eval()
+        self._remember()
         self.about |= {"history": state.history, "steps": state.step, "train_seconds": round(state.seconds, 3)}
         return self.model
 
     def step(self) -> None:
         """Take one step: corrupt a batch, compare, correct the weights."""
         state, recipe = self.state, self.recipe
-        self._set_rate(self.share())
+        share = self.share()
+        self._set_rate(share)
         if self.order is None or state.position == 0:
             chance = torch.Generator().manual_seed(self._chance("order", 0))
             self.order = torch.randperm(len(self.images), generator=chance).to(self.images.device)
         chosen = self.order[state.position * recipe.batch_size : (state.position + 1) * recipe.batch_size]
-        clean = self.images.index_select(0, chosen)  # ten times faster than images[chosen]
-        clean = clean.div(255) if clean.dtype == torch.uint8 else clean  # (B, C, H, W), float32 in one pass
+        batch = self.images.index_select(0, chosen)  # ten times faster than images[chosen]
+        batch = batch.div(255) if batch.dtype == torch.uint8 else batch  # (B, C, H, W), float32 in one pass
         self.generator.manual_seed(self._chance("corruption", state.position))
+        clean = self.model.preparation(batch, self.generator)  # (B, C, H, W)
         seen = self.model.corruption(clean, self.generator)  # (B, C', H, W)
         with self.fabric.autocast():  # in one process the wrapped network would only add its 20 microseconds
-            output = self.model.network(seen.contiguous(memory_format=torch.channels_last))
-        loss = self.model.loss(output, clean)
+            output, divergence = self.model.network(seen.contiguous(memory_format=torch.channels_last), self.generator)
+        weight = recipe.beta * min(1.0, share / recipe.beta_warm_up if recipe.beta_warm_up else 1.0)
+        loss = self.model.loss(output, clean) + divergence.mean() * (weight / clean[0].numel())
         self.fabric.backward(loss)
         self.optimizer.step()
         self.model.network.zero_grad()  # the optimizer's own takes five times as long
@@ -315,6 +321,13 @@ class Trainer:
         if self.watch:
             self.watch(Moment(share=self.share(), epoch=state.epoch, seconds=state.seconds, loss=loss, validation=validation))
         self.loss_sum.zero_()
+
+    def _remember(self) -> None:
+        """Let the model remember training images and held-out ones, as it will be given them."""
+        images = self.images[:: math.ceil(len(self.images) / FIT_CODES)].cpu().numpy()
+        if not TASKS[self.recipe.task].clean_at_work:
+            images = self.model.corrupt(self.model.prepare(images, self.recipe.seed), self.recipe.seed)
+        self.model.remember(images, self.held_out if TASKS[self.recipe.task].clean_at_work else self.held_out_seen)
 
     def _moment(self) -> Moment:
         loss = self.loss_sum.item() / max(1, self.state.position)

@@ -99,7 +99,8 @@ def test_every_parameter_learns(name, task, loss, code_kind):
     model = born(name, (1, 8, 8), task=task, loss=loss, code_kind=code_kind)
     clean = torch.from_numpy(some(64, (1, 8, 8)))
     seen = torch.from_numpy(model.corrupt(clean.numpy()))
-    model.loss(model.network(seen), clean).backward()
+    output, divergence = model.network(seen, torch.Generator())
+    (model.loss(output, clean) + divergence.mean()).backward()
     for parameter, tensor in model.network.named_parameters():
         assert tensor.grad is not None, parameter
         assert tensor.grad.abs().sum() > 0, parameter
@@ -110,7 +111,10 @@ def test_a_code_keeps_count_and_size(code_kind):
     code = CODES[code_kind]
     for size in ((), (4, 3)):
         encoded = torch.randn(2, 6 * code.outputs_per_number, *size)
-        assert code(encoded).shape == (2, 6, *size)
+        drawn, divergence = code.draw(encoded, torch.Generator())
+        assert code.point(encoded).shape == drawn.shape == (2, 6, *size)
+        assert divergence.shape in ((), (2,))
+        assert (divergence >= 0).all()
 
 
 @losses

@@ -16,12 +16,17 @@ from isthmus.errors import UsageError, look_up
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from isthmus.codes import Code
+
 
 class Network(Protocol):
-    """What every architecture offers, besides being a `torch.nn.Module`."""
+    """What every architecture offers, besides being a `torch.nn.Module` that maps (seen, generator) to (output, divergence)."""
+
+    bottleneck: Code
+    """What makes the code `(B, numbers)` or `(B, channels, h, w)` of what `encode` gives."""
 
     def encode(self, seen: Tensor) -> Tensor:
-        """Return the code of a batch `(B, C', H, W)`: `(B, numbers)` or `(B, channels, h, w)`."""
+        """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)`."""
 
     def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a code and the image's size `(H, W)` in pixels."""

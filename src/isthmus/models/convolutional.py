@@ -6,10 +6,10 @@ Source: the textbook's second and third model (4,385 and 30,689 parameters); her
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from isthmus.codes import PointCode
+from isthmus.codes import Code
 
 
 class Convolutional(nn.Module):
@@ -25,13 +25,14 @@ class Convolutional(nn.Module):
         bottleneck: What makes the code of the encoder's last numbers.
 
     >>> import torch
+    >>> from isthmus.codes import PointCode
     >>> network = Convolutional(image_shape=(1, 28, 28), seen_channels=1, code=8, hidden=(16, 8), bottleneck=PointCode())
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28)).shape
     (4385, torch.Size([2, 8, 4, 4]))
     """
 
     def __init__(
-        self, *, image_shape: tuple[int, int, int], seen_channels: int, code: int, hidden: tuple[int, ...], bottleneck: PointCode
+        self, *, image_shape: tuple[int, int, int], seen_channels: int, code: int, hidden: tuple[int, ...], bottleneck: Code
     ):
         super().__init__()
         self.bottleneck = bottleneck
@@ -51,11 +52,14 @@ class Convolutional(nn.Module):
             self.output.bias.copy_(mean)
 
     def encode(self, seen: Tensor) -> Tensor:
-        """Return the code map `(B, code, H / 2^layers, W / 2^layers)`, rounded up, of a batch `(B, C', H, W)`."""
+        """Return what the bottleneck makes the code map of, for a batch `(B, C', H, W)`.
+
+        The map is `(B, code, H / 2^layers, W / 2^layers)`, rounded up.
+        """
         *inner, last = self.encoder
         for layer in inner:
             seen = _halve(layer(seen)).relu_()  # the largest, then the rectifier: the same as the other way round, and cheaper
-        return self.bottleneck(_halve(last(seen)))
+        return _halve(last(seen))
 
     def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         """Return logits or values `(B, C, H, W)` of the given size `(H, W)` for a code map."""
@@ -68,9 +72,10 @@ class Convolutional(nn.Module):
         output: Tensor = self.output(x)
         return output
 
-    def forward(self, seen: Tensor) -> Tensor:
-        """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`."""
-        return self.decode(self.encode(seen), (seen.shape[-2], seen.shape[-1]))
+    def forward(self, seen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`, and the cost of the code in between, in nats."""
+        code, divergence = self.bottleneck.draw(self.encode(seen), generator)
+        return self.decode(code, (seen.shape[-2], seen.shape[-1])), divergence
 
 
 def _halve(x: Tensor) -> Tensor:

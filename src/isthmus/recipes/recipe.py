@@ -35,11 +35,13 @@ class Recipe:
     data: str = ""
     """Where the images come from, as `isthmus.datasets.open_data` takes it."""
     task: str = "reconstruct"
-    """What the model learns to undo: reconstruct (the default: nothing, so it learns a short code) or denoise."""
+    """What is learnt: reconstruct (the default: a short code), denoise, or describe (a code of what an image shows)."""
     noise: float | None = None
     """Strength of the noise for denoise: its standard deviation, where white is 1. The textbook's is 0.5."""
     corruption: str = ""
     """Something else to undo, such as "gaussian-noise(0.2) | salt-and-pepper(0.05)"."""
+    prepare: str = "nothing"
+    """What is done to every image first, and is wanted back with it: binarize makes it black and white, as a VAE's bound needs."""
     model: str = "conv"
     """Architecture: conv (the default: convolutions, any image size) or dense (fully connected, one image size)."""
     code: int = 0
@@ -47,7 +49,11 @@ class Recipe:
     hidden: tuple[int, ...] | None = None
     """Units (dense, none) or filters (conv, 16 8) of the layers before the code, as many as you like; the decoder mirrors them."""
     code_kind: str = "relu"
-    """How the code ends: relu (numbers from 0 up, the textbook's) or linear (any numbers)."""
+    """What the code is: relu (numbers from 0 up, the textbook's), linear (any numbers) or gaussian (a distribution: a VAE)."""
+    beta: float = 1.0
+    """Weight of a gaussian code's divergence from the prior; 1 is the evidence bound, more makes the code more regular."""
+    beta_warm_up: float = 0.1
+    """Share of the training in which that weight rises from nothing: from 0 up to 1."""
     loss: str = "bce"
     """What is made small: bce (cross-entropy, the textbook's), mse (squared error) or l1 (absolute error)."""
     epochs: int = 0
@@ -128,6 +134,7 @@ class Recipe:
         noise = str(GaussianNoise(self.noise)) if self.noise is not None else ""
         values: dict[str, object] = {
             "noise": None,  # now part of the corruption
+            "prepare": str(parse(self.prepare)),
             "corruption": str(parse(self.corruption or noise or str(TASKS[self.task].corruption))),
             "code": self.code or architecture.code,
             "hidden": tuple(architecture.hidden if self.hidden is None else self.hidden),
@@ -147,6 +154,8 @@ class Recipe:
             "budget": (not self.budget or (self.budget_seconds or 0) > 0, "a time such as 90s, 10m or 1h"),
             "batch_size": (1 <= self.batch_size <= 1 << 20, "a number from 1 up"),
             "learning_rate": (0 < self.learning_rate <= 10, "above 0 and at most 10"),
+            "beta": (0 <= self.beta <= 1e6, "from 0 up"),
+            "beta_warm_up": (0 <= self.beta_warm_up <= 1, "from 0 up to 1"),
             "warm_up": (0 <= self.warm_up < 1, "from 0 up and below 1"),
             "size": (self.size is None or (len(self.size) == 2 and min(self.size) >= 1), "two numbers from 1 up, height and width"),
             "seed": (0 <= self.seed < 1 << 31, "a number from 0 to 2,147,483,647"),

@@ -1,0 +1,53 @@
+"""The recipes that have a name: `train mnist --recipe features`. What was tried on the way is in docs/experiments.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from isthmus.errors import UsageError, look_up, printable
+from isthmus.recipes.chapter import CHAPTER
+from isthmus.recipes.recipe import Recipe
+
+RECIPES: dict[str, Recipe] = {
+    **{f"chapter-{name}": chapter.recipe for name, chapter in CHAPTER.items()},
+    "dense-best": Recipe(model="dense", code=32, hidden=(1024, 512), code_kind="linear", epochs=20, learning_rate=2e-3),
+    "conv-best": Recipe(model="conv", code=8, hidden=(32, 64), code_kind="linear", epochs=6, learning_rate=6e-3),
+    "vae": Recipe(
+        model="dense", code=50, hidden=(512, 512), code_kind="gaussian", prepare="binarize", epochs=50, learning_rate=2e-3
+    ),
+}
+"""Each from one aim: the book's three, the best code of 32 and of 128 numbers, a VAE with 50."""
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe of a name, or of a JSON file such as `isthmus tune` writes.
+
+    Raises:
+        UsageError: If there is no such name or file, or the file holds no recipe.
+    """
+    if not name.endswith(".json"):
+        return look_up("recipe", name, RECIPES)
+    try:
+        values = json.loads(Path(name).read_bytes())
+    except OSError as error:
+        raise UsageError(f"There is no recipe at {printable(name)}: {(error.strerror or str(error)).lower()}.") from None
+    except ValueError as error:
+        raise UsageError(f"{printable(name)} is no recipe: it is not valid JSON ({error}).") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{printable(name)} is no recipe: it is not a JSON object of fields.")
+    return Recipe.of(values)
+
+
+def base_fields(name: str, given: set[str]) -> dict[str, Any]:
+    """Return the fields of the recipe of that name, without those that are given and those that what is given replaces.
+
+    >>> "epochs" in base_fields("vae", given={"budget"})
+    False
+    """
+    replaced = given | {"data"}
+    for pair in ({"epochs", "budget"}, {"noise", "corruption", "task"}):
+        if pair & given:
+            replaced |= pair
+    return {key: value for key, value in find_recipe(name).to_json().items() if key not in replaced and value not in (None, "", 0)}
