@@ -1,0 +1,44 @@
+"""The command line: the doors' names, what they print, and how they exit. The work is done elsewhere.
+
+Results go to stdout, progress and remarks to stderr. Exit status: 0 done, 1 failed, 2 wrong usage, 3 bad data, 4 bad model
+file, 5 done in part, 130 interrupted, 143 terminated. What takes time to load (torch, above all) is loaded by the command that
+needs it, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cyclopts import CycloptsError
+
+from isthmus.cli import judging, learning, working  # noqa: F401  # each registers its commands
+from isthmus.cli.app import MAX_BAD, app
+from isthmus.errors import Interrupted, IsthmusError, UsageError
+from isthmus.progress import say
+
+__all__ = ["MAX_BAD", "app", "main"]
+
+
+def main() -> None:
+    """Run the command line, and leave with its exit status."""
+    try:
+        status = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError:
+        status = UsageError.exit_status
+    except Interrupted as interrupted:
+        say(str(interrupted))
+        status = interrupted.exit_status
+    except IsthmusError as error:
+        say(str(error))
+        status = error.exit_status
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:  # the reader of our output has left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except MemoryError:
+        say("Out of memory: take fewer or smaller images (--size), or a smaller --batch-size.")
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
