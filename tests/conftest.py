@@ -73,16 +73,23 @@ def denoiser(digits):
 
 
 @pytest.fixture(scope="session")
+def vae(small_digits):
+    """A dense model of black and white digits of 14 x 14 pixels, whose code is a distribution, that has learnt a little."""
+    fields = {"model": "dense", "code": 4, "hidden": (32,), "code_kind": "gaussian", "prepare": "binarize"}
+    return isthmus.train(small_digits, **fields, batch_size=20, epochs=30, device="cpu")
+
+
+@pytest.fixture(scope="session")
 def colour():
     """A convolutional model of colour pictures, as it was born."""
     return Model(isthmus.Recipe(), (3, 16, 16), device="cpu")
 
 
 @pytest.fixture(scope="session")
-def model_files(tmp_path_factory, dense, conv, denoiser, colour):
+def model_files(tmp_path_factory, dense, conv, denoiser, vae, colour):
     """The models' files, by name; only to be read."""
     folder = tmp_path_factory.mktemp("models")
-    for name, model in {"dense": dense, "conv": conv, "denoiser": denoiser, "colour": colour}.items():
+    for name, model in {"dense": dense, "conv": conv, "denoiser": denoiser, "vae": vae, "colour": colour}.items():
         model.save(folder / f"{name}.safetensors")
     return {path.stem: path for path in folder.iterdir()}
 

@@ -9,8 +9,22 @@ from PIL import Image
 
 import isthmus
 from isthmus.cli import app
+from isthmus.recipes import RECIPES, Recipe
 
-COMMANDS = ("reproduce", "train", "restore", "encode", "decode", "evaluate", "info")
+COMMANDS = (
+    "reproduce",
+    "train",
+    "tune",
+    "restore",
+    "encode",
+    "decode",
+    "generate",
+    "evaluate",
+    "probe",
+    "novelty",
+    "report",
+    "info",
+)
 
 
 def test_help_names_every_command_and_begins_with_an_example(run):
@@ -60,6 +74,9 @@ def test_the_module_is_the_command(start):
         (("train", "digits", "--out", "m.safetensors", "--epochs", "many"), 'unable to convert "many" into int'),
         (("train", "digits"), "requires an argument"),
         (("train", "digits", "--out", "m.safetensors", "--model", "dnese"), "Unknown model 'dnese'. Did you mean 'dense'?"),
+        (("train", "digits", "--out", "m.safetensors", "--recipe", "vea"), "Unknown recipe 'vea'. Did you mean 'vae'? There are: "),
+        (("train", "digits", "--out", "m.safetensors", "--recipe", "no.json"), "There is no recipe at no.json: no such file"),
+        (("train", "digits", "--out", "m.safetensors", "--recipe"), "requires an argument"),
         (("train", "digits", "--out", "m.safetensors", "--task", "denose"), "Unknown task 'denose'. Did you mean 'denoise'?"),
         (("train", "digits", "--out", "m.pt"), "A model's name must end in .safetensors, and m.pt does not."),
         (
@@ -106,7 +123,11 @@ def test_every_command_gives_one_json_object(run, tmp_path, digits):
         "restore": ("restore", model, data, "--out", tmp_path / "restored.npz"),
         "encode": ("encode", model, data, "--out", tmp_path / "codes.npz"),
         "decode": ("decode", model, tmp_path / "codes.npz", "--out", tmp_path / "decoded.npz"),
+        "generate": ("generate", model, "--count", "5", "--out", tmp_path / "new.npz"),
         "evaluate": ("evaluate", model, data),
+        "probe": ("probe", model, data, "--plot", tmp_path / "probe.png"),
+        "novelty": ("novelty", model, data, "--plot", tmp_path / "strangest.png"),
+        "report": ("report", model, data, "--out", tmp_path / "page"),
         "info model": ("info", model),
         "info data": ("info", data),
     }
@@ -120,6 +141,13 @@ def test_every_command_gives_one_json_object(run, tmp_path, digits):
     assert printed["train"]["parameters"] == 50_992
     assert printed["restore"]["images"] == printed["encode"]["images"] == printed["decode"]["images"] == 40
     assert printed["evaluate"]["scores"][0]["method"] == "isthmus dense"
+    assert printed["generate"] == {"images": 5, "out": str(tmp_path / "new.npz")}
+    assert [row["tested_on"] for row in printed["probe"]["rows"]] == ["pixels", "PCA 32", "code"]
+    assert len(printed["novelty"]["scores"]) == len(printed["novelty"]["p_values"]) == 40
+    assert printed["report"] == {"report": str(tmp_path / "page" / "report.html")}
+    for figure in ("probe.png", "strangest.png", "page/map.png"):
+        with Image.open(tmp_path / figure) as picture:
+            assert min(picture.size) > 80, figure
     assert printed["info data"]["labels"] == {str(label): 1 for label in range(40)}
     with np.load(tmp_path / "restored.npz") as restored, np.load(tmp_path / "decoded.npz") as decoded:
         assert np.array_equal(restored["images"], decoded["images"][:, 0])
@@ -133,6 +161,119 @@ def test_texts_for_people_name_what_counts(run, model_files, tmp_path, digits):
     assert re.search(r"images +1,797, 8 x 8 pixels, gray, uint8\n", run("info", "digits")[1])
     np.save(tmp_path / "in.npy", digits[:40])
     assert re.search(r"isthmus dense +32 +40 ", run("evaluate", model_files["dense"], tmp_path / "in.npy")[1])
+    novelty = run("novelty", model_files["dense"], tmp_path / "in.npy")[1]
+    assert re.search(r"in\.npy \(all, 40 images\): \d+ of 40 are stranger than 99 % of the images like the training's\n", novelty)
+    assert re.search(r"strangest +surprise +p\nimage \d+ +[-\d.]+ +[01]\.\d{4}\n", novelty)
+    assert re.search(
+        r"5 images: .*new\.png\n", run("generate", model_files["vae"], "--count", "5", "--out", tmp_path / "new.png")[1]
+    )
+
+
+def test_a_probes_text_is_a_table(run, model_files, tmp_path, labelled_digits):
+    np.savez(tmp_path / "in.npz", images=labelled_digits[0], labels=labelled_digits[1])
+    status, out, _ = run("probe", model_files["dense"], tmp_path / "in.npz", "--classifiers", "neighbours", "forest")
+    assert status == 0
+    assert re.search(r"learnt from +tested on +numbers +neighbours % +forest %\npixels +pixels +784 +\d\d\.\d\d ", out)
+    np.save(tmp_path / "in.npy", labelled_digits[0])
+    status, out, err = run("probe", model_files["dense"], tmp_path / "in.npy")
+    assert (status, out) == (3, "")
+    assert err.startswith(
+        f"isthmus: {tmp_path / 'in.npy'} has no labels, and a probe needs them: bring an .npz with images and labels"
+    )
+
+
+def test_evaluate_bounds_the_likelihood_of_a_vae_if_asked(run, model_files, tmp_path, small_digits):
+    np.save(tmp_path / "in.npy", small_digits[:20])
+    command = ("evaluate", model_files["vae"], tmp_path / "in.npy")
+    assert json.loads(run(*command, "--json")[1])["bound"] is None
+    status, out, _ = run(*command, "--bound-samples", "50", "--json")
+    bound = json.loads(out)["bound"]
+    assert status == 0
+    assert (bound["samples"], bound["images"]) == (50, 20)
+    assert 0 < bound["bound_nats"] < bound["elbo_nats"] < 196 * np.log(2)
+    text = run(*command, "--bound-samples", "50")[1]
+    nats = f"{bound['bound_nats']:.2f} nats an image (50 samples); evidence bound {bound['elbo_nats']:.2f}"
+    assert f"Negative log-likelihood at most {nats}\n" in text
+    status, _, err = run("evaluate", model_files["conv"], tmp_path / "in.npy", "--bound-samples", "50")
+    assert status == 2
+    assert "A bound needs a model whose code is a distribution, and this one's is relu: train one with --code-kind gaussian." in err
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_train_begins_from_a_named_recipe(name, run, tmp_path, digits_npz):
+    status, out, err = run("train", digits_npz, "--recipe", name, "--epochs", "1", "--out", tmp_path / "m.safetensors", "--json")
+    assert status == 0, err
+    expected = {**RECIPES[name].to_json(), "epochs": 1, "budget": "", "data": str(digits_npz)}
+    assert json.loads(out)["recipe"] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), {}),
+        (("--hidden", "6"), {"hidden": [6], "decoder_hidden": [6]}),
+        (("--epochs", "2", "--code-kind", "linear"), {"epochs": 2, "budget": "", "code_kind": "linear"}),
+        (("--task", "denoise", "--noise", "0.2"), {"task": "denoise", "corruption": "gaussian-noise(std=0.2, clip=True)"}),
+    ],
+    ids=str,
+)
+def test_train_begins_from_a_recipe_in_a_file_and_options_change_it(options, expected, run, tmp_path, digits_npz):
+    recipe = Recipe(model="dense", hidden=(9, 8), code=3, decoder_hidden=(7, 5), budget="0.1s", warm_up=0.0, beta=0.0, size=(9, 8))
+    (tmp_path / "r.json").write_text(json.dumps(recipe.to_json()))
+    command = ("train", digits_npz, "--recipe", tmp_path / "r.json", "--out", tmp_path / "m.safetensors", "--json")
+    status, out, err = run(*command, *options)
+    assert status == 0, err
+    assert json.loads(out)["recipe"] == {**recipe.to_json(), "data": str(digits_npz), **expected}
+
+
+def strange(folder, images):
+    """Write images as pictures into a folder."""
+    folder.mkdir()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return folder
+
+
+def test_restore_remarks_on_strange_images_and_on_nothing_else(run, tmp_path, model_files, digits):
+    dense, usual, odd = model_files["dense"], strange(tmp_path / "usual", digits[:9]), strange(tmp_path / "odd", 255 - digits[:9])
+    assert run("restore", dense, usual, "--out", tmp_path / "a")[::2] == (0, "")
+    remark = "isthmus: These images do not look like those that the model has learnt from: do not trust what it makes of them.\n"
+    assert run("restore", dense, odd, "--out", tmp_path / "b")[::2] == (0, remark)
+    assert run("restore", dense, odd, "--out", tmp_path / "c", "--quiet")[::2] == (0, "")
+    assert run("novelty", dense, odd, "--plot", tmp_path / "d.png")[::2] == (0, "")
+
+
+def test_what_the_rooms_log_is_a_remark(run, tmp_path, model_files, digits):
+    frames = [Image.fromarray(image) for image in digits[:3]]
+    frames[0].save(tmp_path / "film.tif", save_all=True, append_images=frames[1:])
+    status, _, err = run("restore", model_files["conv"], tmp_path / "film.tif", "--out", tmp_path / "out.png")
+    assert (status, err) == (0, f"isthmus: {tmp_path / 'film.tif'} holds 3 pictures: only the first is taken.\n")
+
+
+def test_generate_walks_and_traverses(run, tmp_path, model_files, digits):
+    start, end = (tmp_path / name for name in ("a.png", "b.png"))
+    Image.fromarray(digits[0]).save(start)
+    Image.fromarray(digits[1]).save(end)
+    dense = model_files["dense"]
+    assert run("generate", dense, "--walk", start, end, "--steps", "4", "--out", tmp_path / "walk.npz")[0] == 0
+    assert run("generate", dense, "--traverse", start, "--steps", "4", "--out", tmp_path / "lines.npz")[0] == 0
+    assert run("generate", dense, "--walk", start, end, "--steps", "4", "--out", tmp_path / "walk.png")[0] == 0
+    with np.load(tmp_path / "walk.npz") as file:
+        assert np.array_equal(file["images"][[0, -1], 0], isthmus.load(dense, device="cpu").restore(digits[:2]))
+    with np.load(tmp_path / "lines.npz") as file:
+        assert file["images"].shape == (10 * 4, 1, 28, 28)
+    with Image.open(tmp_path / "walk.png") as sheet:
+        assert sheet.size == (4 * 2 * 28 + 3 * 2, 2 * 28), "in one row"
+    for options, message in {
+        ("--walk", start, end, "--traverse", start): "Give either --walk or --traverse, not both.",
+        ("--walk", start, end, "--steps", "1"): "A walk takes 2 steps or more, not 1.",
+        ("--traverse", start, "--steps", "0"): "A traversal takes 2 steps or more, not 0.",
+        ("--count", "0"): "The count of new images must be 1 or more, not 0.",
+        ("--seed", "-1"): "The seed must be a number from 0 to 2,147,483,647, not -1.",
+    }.items():
+        status, out, err = run("generate", dense, *options, "--out", tmp_path / "new.png")
+        assert (status, out, err) == (2, "", f"isthmus: {message}\n")
+    assert not (tmp_path / "new.png").exists()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -144,10 +285,14 @@ def test_nothing_is_overwritten_unless_asked(overwrite, run, tmp_path, digits_np
         "out.npz": ("restore", conv, digits_npz),
         "out_codes.npz": ("encode", conv, digits_npz),
         "decoded.npz": ("decode", conv, tmp_path / "codes.npz"),
+        "new.png": ("generate", conv, "--count", "2"),
+        "probe.png": ("probe", conv, digits_npz, "--plot"),
+        "strangest.png": ("novelty", conv, digits_npz, "--plot"),
     }.items():
         out = tmp_path / name
         out.write_bytes(b"precious")
-        status, _, err = run(*command, "--out", out, *(["--overwrite"] if overwrite else []))
+        option = [] if command[-1] == "--plot" else ["--out"]
+        status, _, err = run(*command, *option, out, *(["--overwrite"] if overwrite else []))
         if overwrite:
             assert status == 0
             assert out.read_bytes() != b"precious"

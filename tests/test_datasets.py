@@ -246,7 +246,7 @@ def test_a_misspelt_name_is_told_the_nearest(tmp_path):
         open_data("mnits")
     assert str(refused.value) == (
         "There is no file or folder mnits, and no data set of that name. Did you mean 'mnist'? "
-        "Data sets with a name: mnist, fashion-mnist, digits, mnist-5k."
+        "Data sets with a name: mnist, fashion-mnist, binary-mnist, digits, mnist-5k."
     )
 
 

@@ -19,12 +19,12 @@ def test_the_chapters_models_have_the_books_parameters(name, parameters):
 
 def test_an_unknown_model_is_told_the_nearest():
     with pytest.raises(UsageError, match=r"Unknown model 'dence'\. Did you mean 'dense'\? There are: dense, conv\."):
-        build("dence", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(), code_kind="relu")
+        build("dence", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(), decoder_hidden=(), code_kind="relu")
 
 
 def test_sizes_must_be_positive():
-    with pytest.raises(UsageError, match=r"Sizes must be positive, not code 4, hidden \(0,\), image \(1, 8, 8\)\."):
-        build("dense", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(0,), code_kind="relu")
+    with pytest.raises(UsageError, match=r"Sizes must be positive, not code 4, hidden \(0,\) and \(1,\), image \(1, 8, 8\)\."):
+        build("dense", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(0,), decoder_hidden=(1,), code_kind="relu")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool, np.float16, np.float32, np.float64])

@@ -1,13 +1,18 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import isthmus
-from isthmus.training import one_cycle
+from isthmus import modelfile
+from isthmus.datasets import open_data, train_and_test
+from isthmus.recipes import RECIPES
+from isthmus.runs import Run
+from isthmus.training import Trainer, one_cycle
 
 WEIGHTS = {"model": "dense", "epochs": 2, "device": "cpu"}
 
@@ -112,6 +117,88 @@ def test_a_model_of_another_size_is_trained_on_scaled_images(digits):
 def test_a_recipe_and_its_fields_exclude_each_other():
     with pytest.raises(isthmus.UsageError, match=r"Give either a recipe or its fields \(epochs\), not both\."):
         isthmus.train(isthmus.Recipe(), epochs=3)
+    with pytest.raises(isthmus.UsageError, match=r"Give either a recipe or its fields \(recipe\), not both\."):
+        isthmus.train(isthmus.Recipe(), recipe="vae")
+
+
+def test_a_training_begins_from_a_named_recipe(small_digits):
+    model = isthmus.train(small_digits, recipe="vae", epochs=1, device="cpu")
+    assert model.recipe == replace(RECIPES["vae"], epochs=1)
+
+
+def test_a_training_begins_from_a_recipe_in_a_file(small_digits, tmp_path):
+    recipe = isthmus.Recipe(model="dense", code=3, epochs=1, beta_warm_up=0.0)
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_json()))
+    assert isthmus.train(small_digits, recipe=str(tmp_path / "recipe.json"), device="cpu").recipe == recipe
+
+
+def trainer(images, **fields):
+    recipe = isthmus.Recipe(**{"model": "dense", "code": 4, "epochs": 10, "batch_size": 20, **fields})
+    return Trainer(recipe, *train_and_test(open_data(images)), device="cpu")
+
+
+def first_batch(images, **fields):
+    """Return what the network of a training sees and gives in the first step."""
+    begun = trainer(images, **fields)
+    passed = []
+    begun.model.network.register_forward_hook(lambda network, given, result: passed.append((given[0], result[0])))
+    begun.step()
+    return passed[0]
+
+
+def test_an_invariant_code_learns_from_two_views_of_each_image(small_digits):
+    fields = {"task": "denoise", "noise": 0.1}
+    once, _ = first_batch(small_digits, **fields)
+    twice, output = first_batch(small_digits, code_kind="invariant", **fields)
+    assert once.shape == output.shape == (20, 1, 14, 14)
+    assert twice.shape == (40, 1, 14, 14)
+    first, second = twice.chunk(2)
+    others = second.roll(1, 0)
+    assert not torch.equal(first, second), "damaged differently"
+    assert (first - second).square().mean() < 0.3 * (first - others).square().mean(), "the same images"
+
+
+def test_images_are_prepared_before_they_are_seen_and_wanted(small_digits):
+    seen, _ = first_batch(small_digits, prepare="binarize")
+    assert seen.unique().tolist() == [0, 1]
+    begun = trainer(small_digits, prepare="binarize", task="denoise")
+    assert np.unique(begun.held_out).tolist() == [0, 1]
+    assert len(np.unique(begun.held_out_seen)) > 100
+
+
+def after_one_step(images, **fields):
+    begun = trainer(images, code_kind="gaussian", **fields)
+    begun.step()
+    return weights(begun.model)
+
+
+def test_the_weight_of_the_codes_cost_rises_from_nothing(small_digits):
+    without = after_one_step(small_digits, beta=0.0)
+    assert torch.equal(after_one_step(small_digits, beta=5.0, beta_warm_up=0.5), without)
+    assert not torch.equal(after_one_step(small_digits, beta=5.0, beta_warm_up=0.0), without)
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 0.5])
+def test_more_beta_makes_the_code_more_regular(warm_up, small_digits):
+    costs = []
+    for beta in (0.0, 1.0, 10.0):
+        model = isthmus.train(
+            small_digits, model="dense", code=4, code_kind="gaussian", beta=beta, beta_warm_up=warm_up, epochs=8, batch_size=20
+        )
+        encoded = model.encoded(torch.from_numpy(small_digits[:, None] / np.float32(255)).to(model.device))
+        costs.append(model.bottleneck.draw(encoded, torch.Generator(model.device))[1].mean().item())
+    assert costs[0] > 1.5 * costs[1] > 3 * costs[2]
+
+
+def test_an_invariant_code_hardly_changes_with_the_view(small_digits):
+    spreads = []
+    for code_kind in ("linear", "invariant"):
+        fields = {"task": "describe", "code_kind": code_kind, "hidden": (64,), "epochs": 30}
+        model = trainer(small_digits, **fields).fit()
+        clean = small_digits[9::10, None] / np.float32(255)
+        first, second = (model.encode(model.corrupt(clean, seed)) for seed in (1, 2))
+        spreads.append(np.square(first - second).mean() / np.square(first - first.mean(0)).mean())
+    assert spreads[1] < 0.8 * spreads[0]
 
 
 def test_a_finished_training_has_nothing_to_resume(digits, tmp_path):
@@ -126,3 +213,31 @@ def test_tensorboards_files_are_written_if_asked(digits, tmp_path):
     pytest.importorskip("tensorboard")
     isthmus.train(digits, out=tmp_path / "model.safetensors", tensorboard=True, **WEIGHTS)
     assert list((tmp_path / "model.run").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"code_kind": "gaussian", "prepare": "binarize", "beta_warm_up": 0.9},
+        {"code_kind": "invariant", "task": "describe", "decoder_hidden": (20,)},
+    ],
+    ids=["gaussian", "invariant"],
+)
+def test_a_code_of_chance_resumed_within_an_epoch_equals_uninterrupted(fields, tmp_path, small_digits):
+    class Cut(Exception):  # noqa: N818  # not an error of ours
+        pass
+
+    def cut(moment):
+        if moment.epoch == 6:  # at step 54; the last checkpoint is of step 50
+            raise Cut
+
+    options = {"model": "dense", "hidden": (30,), "code": 5, "batch_size": 20, "epochs": 9, "device": "cpu", **fields}
+    isthmus.train(small_digits, out=tmp_path / "whole.safetensors", **options)
+    out = tmp_path / "cut.safetensors"
+    with pytest.raises(Cut):
+        isthmus.train(small_digits, out=out, checkpoint_seconds=0, watch=cut, **options)
+    assert Run(out).load()[1]["state"]["position"] == 5
+    isthmus.train(small_digits, out=out, resume=True, **options)
+    resumed, whole = (modelfile.read(path, "model")[0] for path in (out, tmp_path / "whole.safetensors"))
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.errors import ModelFileError as ModelFileError
     from isthmus.errors import UsageError as UsageError
+    from isthmus.estimator import Autoencoder as Autoencoder
+    from isthmus.estimator import Denoiser as Denoiser
     from isthmus.evaluating import evaluate as evaluate
     from isthmus.recipes import Recipe as Recipe
     from isthmus.restoring import Model as Model
@@ -25,13 +27,27 @@ _HOMES = {
     "Model": "isthmus.restoring",
     "Recipe": "isthmus.recipes",
     "evaluate": "isthmus.evaluating",
+    "Autoencoder": "isthmus.estimator",
+    "Denoiser": "isthmus.estimator",
     "IsthmusError": "isthmus.errors",
     "UsageError": "isthmus.errors",
     "DataError": "isthmus.errors",
     "ModelFileError": "isthmus.errors",
 }
 
-__all__ = ["DataError", "IsthmusError", "Model", "ModelFileError", "Recipe", "UsageError", "evaluate", "load", "train"]
+__all__ = [
+    "Autoencoder",
+    "DataError",
+    "Denoiser",
+    "IsthmusError",
+    "Model",
+    "ModelFileError",
+    "Recipe",
+    "UsageError",
+    "evaluate",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -24,11 +24,23 @@ class Code(Protocol):
     def outputs_per_number(self) -> int:
         """How many numbers the encoder gives for one number of the code."""
 
+    @property
+    def views(self) -> int:
+        """How many differently corrupted copies of each image it learns from at once."""
+
     def point(self, encoded: Tensor) -> Tensor:
         """Return an image's code `(B, numbers, ...)` for what the encoder gave, `(B, numbers x outputs_per_number, ...)`."""
 
     def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return a code to learn from, and its cost: its divergence from the prior, in nats, for each image or for all."""
+        """Return a code to learn from, and its cost in nats, for each image or for all.
+
+        Args:
+            encoded: Of `views` copies of each image, one copy of all images after the other.
+            generator: Of the code's chance.
+
+        Returns:
+            (the code of each image, of its first copy; what is added to the image's error).
+        """
 
     def invent(self, shape: tuple[int, ...], generator: Generator, fitted: Callable[[], Tensor]) -> Tensor:
         """Return new codes of a shape `(n, ...)`: from the prior, or where there is none, of those that `fitted` gives."""
@@ -42,6 +54,7 @@ class PointCode:
     """Whether negative numbers become 0, as in the textbook, where the code is a ReLU layer like the others."""
 
     outputs_per_number = 1
+    views = 1
 
     def point(self, encoded: Tensor) -> Tensor:
         """Return the code, of the shape of `encoded`."""
@@ -64,6 +77,7 @@ class GaussianCode:
     """
 
     outputs_per_number = 2
+    views = 1
 
     def point(self, encoded: Tensor) -> Tensor:
         """Return the distribution's mean."""
@@ -88,8 +102,47 @@ class GaussianCode:
         return mean, log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)
 
 
-CODES: dict[str, PointCode | GaussianCode] = {
+@dataclass(frozen=True)
+class InvariantCode:
+    """A code that is the same for two differently corrupted copies of an image, and wastes none of its numbers.
+
+    Its cost is the distance between the copies' codes, plus what keeps every number's deviation near 1 and the numbers
+    uncorrelated, so that the code does not collapse.
+
+    Source: Bardes, Ponce and LeCun (2022), VICReg, equations 1 to 6 with their weights; here on the code itself, beside the
+    reconstruction, instead of behind an expander.
+    """
+
+    outputs_per_number = 1
+    views = 2
+
+    def point(self, encoded: Tensor) -> Tensor:
+        """Return what the encoder says."""
+        return encoded
+
+    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return the first copies' codes, and what the two copies' codes cost together."""
+        first, second = encoded.float().flatten(1).chunk(2)
+        distance = (first - second).square().mean()
+        spreads, correlations = zip(*map(_waste, (first, second)), strict=True)
+        return encoded.chunk(2)[0], 25 * distance + 12.5 * sum(spreads) + 0.5 * sum(correlations)
+
+    def invent(self, shape: tuple[int, ...], generator: Generator, fitted: Callable[[], Tensor]) -> Tensor:
+        """Return codes like those of the training images."""
+        return fitted().reshape(shape)
+
+
+def _waste(code: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (how far the deviations of numbers `(B, d)` fall short of 1, how far the numbers are correlated)."""
+    deviations = (code.var(0, correction=0) + 1e-4).sqrt()
+    centred = code - code.mean(0)
+    covariances = centred.T @ centred / max(1, len(code) - 1)  # (d, d)
+    return (1 - deviations).relu().mean(), (covariances.square().sum() - covariances.diagonal().square().sum()) / code.shape[1]
+
+
+CODES: dict[str, PointCode | GaussianCode | InvariantCode] = {
     "relu": PointCode(rectified=True),
     "linear": PointCode(rectified=False),
     "gaussian": GaussianCode(),
+    "invariant": InvariantCode(),
 }

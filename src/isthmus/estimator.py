@@ -1,1 +1,279 @@
-"""To be written."""
+"""scikit-learn's shape of the same thing: `Autoencoder` and `Denoiser`, for pipelines, grid searches and tables.
+
+A row of a table is an image too: of one line, unless `image_shape` says more. What the core wants in [0, 1] has any range here;
+it is learnt, and comes back. scikit-learn's conventions: `__init__` stores, what is learnt ends in an underscore.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from isthmus.datasets import Dataset, hold_out
+from isthmus.errors import DataError, UsageError
+from isthmus.images import Array
+from isthmus.recipes import Recipe
+from isthmus.restoring import Model
+from isthmus.training import Trainer
+
+FLOATS = (np.float32, np.float64)
+
+SEED = 1
+"""Of the corruption that `score` adds, so that every estimator is measured on the same."""
+
+SHAPING = ("model", "code", "hidden", "decoder_hidden", "code_kind", "corruption")
+"""The recipe's fields on which the shapes of the weights depend."""
+
+PARTIAL_FIT_SHARE = 0.3
+"""Of the model's own learning rate, the peak of a cycle: the constant rate at which `partial_fit` learns unless told."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A short code of each row or image, as a scikit-learn transformer.
+
+    X is a table `(n, values)`, or images `(n, H, W)` or `(n, C, H, W)`; its values may have any range, which `fit` learns over
+    all of X. Columns that mean different things should be scaled before, for example by scikit-learn's MinMaxScaler.
+
+    After `fit`: `model_`, the `isthmus.Model`, with `save`; `low_` and `high_`, the range; `image_shape_`, as (C, H, W).
+
+    >>> X = np.random.default_rng(0).normal(size=(100, 6))
+    >>> Autoencoder(code=2, random_state=0).fit_transform(X).shape
+    (100, 2)
+    """
+
+    task: str = "reconstruct"
+    """What is learnt: reconstruct (a short code), denoise, or describe (a code of what an image shows)."""
+    noise: float | None = None
+    """Strength of the noise for denoise: its standard deviation, as a share of the range."""
+    corruption: str = ""
+    """Something else to undo, such as "salt-and-pepper(0.05)"."""
+    prepare: str = "nothing"
+    """What is done to every image first, and is wanted back with it: binarize makes it black and white."""
+    model: str = "dense"
+    """Architecture: dense (fully connected) or conv (convolutions, for images)."""
+    code: int = 0
+    """Size of the code: its numbers (dense; 0 means 32) or the channels of its map (conv; 0 means 8)."""
+    hidden: tuple[int, ...] | None = None
+    """Units (dense, none) or filters (conv, 16 and 8) of the layers before the code; the decoder mirrors them."""
+    decoder_hidden: tuple[int, ...] | None = None
+    """Units or filters of the decoder's layers instead, from the code outward; as many as before the code."""
+    code_kind: str = "relu"
+    """What the code is: relu (numbers from 0 up), linear, gaussian (a VAE's, of which the mean is given) or invariant."""
+    beta: float = 1.0
+    """Weight of the code's own cost, which a gaussian and an invariant one have, beside the error."""
+    beta_warm_up: float = 0.1
+    """Share of the training in which that weight rises from nothing: from 0 up to 1."""
+    loss: str = "bce"
+    """What is made small: bce (cross-entropy), mse (squared error) or l1 (absolute error)."""
+    epochs: int = 0
+    """How often every row is seen; 0 means 10 times, unless there is a budget."""
+    budget: str = ""
+    """Time to train for, instead of epochs: 90s, 10m or 1h."""
+    batch_size: int = 0
+    """Rows per step; 0 means the model's own (dense 100, conv 50)."""
+    learning_rate: float = 0.0
+    """Peak of the learning rate in `fit`, constant in `partial_fit`; 0 means the model's own (0.01, and 0.003)."""
+    schedule: str = "one-cycle"
+    """Course of the learning rate: one-cycle (up, then down to nothing) or constant."""
+    warm_up: float = 0.25
+    """Share of the one-cycle training in which the rate rises: from 0 up, below 1."""
+    precision: str = "auto"
+    """Arithmetic of the layers: auto (bfloat16 where it is faster), float32 or bfloat16."""
+    image_shape: tuple[int, ...] | None = None
+    """(H, W) or (C, H, W) of the image that a row of a table holds; without it, an image of one line."""
+    value_range: tuple[float, float] | None = None
+    """(low, high) of the values, where it is known, such as (0, 255); without it, the lowest and the highest of X."""
+    hold_out: bool = True
+    """Whether every tenth row is kept out of learning, as everywhere in isthmus, so that the losses in `model_.about`, and what
+    novelty is measured against, are honest; with False, all rows are learnt from."""
+    device: str = "auto"
+    """Where it computes: auto, cpu, cuda or mps."""
+    random_state: int | np.random.RandomState | None = None
+    """Start of all chance; an integer is the recipe's seed, None draws one from NumPy's."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from X, beginning anew.
+
+        Args:
+            X: `(n, values)`, `(n, H, W)` or `(n, C, H, W)`; clean, also for a denoiser, which adds the noise itself.
+            y: Ignored.
+
+        Raises:
+            UsageError: If a parameter cannot be meant.
+            DataError: If X does not fit the parameters.
+        """
+        recipe = self._recipe()
+        dataset = self._dataset(X, is_new=True)
+        learnt, held_out = (hold_out(dataset, split) if self.hold_out else dataset for split in ("train", "test"))
+        self.model_ = Trainer(recipe, learnt, held_out, device=self.device).fit()
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Learn one more pass over X, from the weights learnt so far, at a constant rate.
+
+        The first call settles the range, to which later values are cut: give `value_range` if that matters. No row is held out.
+
+        Args:
+            X: As for `fit`.
+            y: Ignored.
+
+        Raises:
+            UsageError: If a parameter cannot be meant, or does not fit the weights.
+            DataError: If X does not fit the parameters.
+        """
+        before: Model | None = getattr(self, "model_", None)
+        recipe = self._recipe(epochs=1, budget="", schedule="constant", beta_warm_up=0.0)
+        recipe = dataclasses.replace(
+            recipe,
+            learning_rate=recipe.learning_rate * (1 if self.learning_rate else PARTIAL_FIT_SHARE),
+            seed=(before.recipe.seed + 1) % (1 << 31) if before else recipe.seed,  # every pass has chance of its own
+        )
+        dataset = self._dataset(X, is_new=before is None)
+        trainer = Trainer(recipe, dataset, dataset, device=self.device)
+        if before:
+            try:
+                trainer.model.network.load_state_dict(before.network.state_dict())
+            except RuntimeError:
+                old, new = before.recipe.to_json(), recipe.to_json()
+                changed = [f"{name} was {old[name]} and is {new[name]}" for name in SHAPING if old[name] != new[name]]
+                raise UsageError(
+                    f"The weights that partial_fit would go on from have another shape: {', '.join(changed)}. "
+                    "Set it back, or call fit to begin anew."
+                ) from None
+        self.model_ = trainer.fit()
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Return the codes of X, `(n, numbers)` float32; a code map is flattened."""
+        images = self._seen(X)
+        if self.model_.corruption.stays_in_range:  # then the model cuts what is outside all the same
+            images = images.clip(0, 1)
+        return self.model_.encode(images).reshape(len(images), -1)
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Return what codes `(n, numbers)` stand for: float32 of the form and the range that X had in `fit`.
+
+        Raises:
+            DataError: If the codes do not have as many numbers as this model's.
+        """
+        check_is_fitted(self, "model_")
+        codes = check_array(X, dtype=FLOATS, force_writeable=True)
+        if codes.shape[1] != self._n_features_out:
+            raise DataError(f"Codes of {codes.shape[1]} numbers do not fit: this model's have {self._n_features_out}.")
+        return self._values(self.model_.decode(codes.reshape(len(codes), *self.model_.code_shape())))
+
+    def predict(self, X: Any) -> Array:
+        """Return what the model gives back for X, noise and all: float32, of X's form and range."""
+        seen = self._seen(X)
+        return self._values(self.model_.restore_seen(seen))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return minus the mean squared difference between X and what the model gives back for it; higher is better.
+
+        Where a corruption was learnt to be undone, X is corrupted first, always with the same chance.
+
+        Args:
+            X: As for `fit`: clean.
+            y: Ignored.
+        """
+        images = self._seen(X)
+        clean = self.model_.prepare(images, SEED)
+        restored = self.model_.restore_seen(self.model_.corrupt(clean, SEED))
+        return -float(np.square(restored - clean).mean(dtype=np.float64)) * (self.high_ - self.low_) ** 2
+
+    @property
+    def _n_features_out(self) -> int:
+        return math.prod(self.model_.code_shape())
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _recipe(self, **changes: Any) -> Recipe:
+        """Return the recipe of those parameters that are its fields; NumPy's numbers become Python's."""
+        fields = {field.name for field in dataclasses.fields(Recipe)}
+        values = {name: np.asarray(value).tolist() for name, value in self.get_params().items() if name in fields}
+        state = self.random_state
+        seed = state if isinstance(state, Integral) else check_random_state(state).randint(np.iinfo(np.int32).max)
+        return Recipe.of({**values, "seed": int(seed), **changes})
+
+    def _dataset(self, X: Any, *, is_new: bool) -> Dataset:
+        """Return the images to learn from, in [0, 1]; what is new settles form and range."""
+        X = validate_data(self, X, reset=is_new, dtype=FLOATS, allow_nd=True)
+        if is_new:
+            self.image_shape_ = self._shape_of_images(X)
+            self.input_shape_ = X.shape[1:]
+            self.low_, self.high_ = self._range(X)
+        images = self._images(X).clip(0, 1)
+        return Dataset(images=images, title=f"{len(images)} rows of {' x '.join(map(str, self.input_shape_))}")
+
+    def _seen(self, X: Any) -> Array:
+        """Return what the model is given for X."""
+        check_is_fitted(self, "model_")
+        return self._images(validate_data(self, X, reset=False, dtype=FLOATS, allow_nd=True))
+
+    def _images(self, X: Array) -> Array:
+        """Return X as images `(n, C, H, W)` float32, where `low_` is 0 and `high_` is 1."""
+        if X.shape[1:] != self.input_shape_:
+            raise DataError(f"X has shape {X.shape}, and was (n, {', '.join(map(str, self.input_shape_))}) when this was fitted.")
+        unit = (X - self.low_) / (self.high_ - self.low_ or 1.0)
+        return unit.astype(np.float32).reshape(len(X), *self.image_shape_)
+
+    def _values(self, images: Array) -> Array:
+        """Return images `(n, C, H, W)` in X's form and range; the inverse of `_images`."""
+        values = self.low_ + (self.high_ - self.low_) * images
+        return values.reshape(len(images), *self.input_shape_)
+
+    def _shape_of_images(self, X: Array) -> tuple[int, ...]:
+        own = (1,) * (4 - X.ndim) + X.shape[1:]  # (1, 1, values), (1, H, W) or (C, H, W)
+        if self.image_shape is None and X.ndim == 4 and own[2] in (1, 3, 4) and own[0] not in (1, 3, 4):
+            raise DataError(
+                f"X of shape {X.shape} looks like (n, H, W, C): give np.moveaxis(X, -1, 1); or, if it is (n, C, H, W), "
+                f"image_shape={own}."
+            )
+        given = own if self.image_shape is None else tuple(np.atleast_1d(self.image_shape).tolist())
+        given = (1,) * (3 - len(given)) + given
+        are_counts = len(given) == 3 and all(isinstance(side, int) and side > 0 for side in given)
+        if not are_counts or (given != own and (X.ndim > 2 or math.prod(given) != X.shape[1])):
+            raise DataError(
+                f"X of shape {X.shape} and image_shape={self.image_shape} do not fit: X is (n, values), (n, H, W) or (n, C, H, W), "
+                "image_shape is (H, W) or (C, H, W), with as many values."
+            )
+        return given
+
+    def _range(self, X: Array) -> tuple[float, float]:
+        low, high = float(X.min()), float(X.max())
+        if self.value_range is None:
+            return low, high
+        given = np.asarray(self.value_range)
+        if given.shape != (2,) or given.dtype.kind not in "iuf" or not given[0] < given[1]:
+            raise UsageError(f"value_range must be (low, high), two numbers with low below high, not {self.value_range}.")
+        if low < given[0] or high > given[1]:
+            raise DataError(f"X has values from {low:g} to {high:g}, outside of value_range={self.value_range}.")
+        return float(given[0]), float(given[1])
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Denoiser(Autoencoder):
+    """Rows or images without their noise: an `Autoencoder` whose task is to denoise.
+
+    `fit` takes clean X and adds the noise itself, `predict` cleans what is noisy, `score` adds noise and compares.
+
+    >>> X = np.random.default_rng(0).uniform(size=(100, 6))
+    >>> Denoiser(noise=0.2, random_state=0).fit(X).predict(X).shape
+    (100, 6)
+    """
+
+    task: str = "denoise"
+    """What is learnt."""

@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
+from isthmus.bounds import Bound, importance_weighted_bound
+from isthmus.compression import RATE_NOTES, RatePoint, rate_distortion
+from isthmus.datasets import MAX_BAD, open_data, train_and_test
 from isthmus.errors import look_up, printable
-from isthmus.images import Array, to_unit
+from isthmus.images import Array
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
 
@@ -65,6 +67,10 @@ class Scorecard:
     """The model first."""
     notes: tuple[str, ...] = ()
     """What a reader must know to be fair."""
+    bound: Bound | None = None
+    """How likely the model finds the images, where its code is a distribution and the bound was asked for."""
+    rates: tuple[RatePoint, ...] = ()
+    """Bytes and loss of the model and its alternatives as compressors, where that was asked for."""
     skipped: tuple[str, ...] = ()
     """The files that could not be read."""
 
@@ -73,7 +79,8 @@ class Scorecard:
         rows = [
             {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(s).items()} for s in self.scores
         ]
-        return {**asdict(self), "scores": rows, "notes": list(self.notes), "skipped": list(self.skipped)}
+        lists = {"notes": list(self.notes), "rates": [asdict(point) for point in self.rates], "skipped": list(self.skipped)}
+        return {**asdict(self), "scores": rows, **lists}
 
 
 def evaluate(
@@ -84,6 +91,8 @@ def evaluate(
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
     seed: int = SEED,
+    bound_samples: int = 0,
+    rates: bool = False,
 ) -> Scorecard:
     """Measure a model and what one would use instead.
 
@@ -95,6 +104,8 @@ def evaluate(
         data_dir: A folder that may hold the named data sets.
         max_bad: Share of a folder's pictures that may be unreadable.
         seed: Of the corruption.
+        bound_samples: Importance samples for each image of the bound on its likelihood, which only a Gaussian code has; 0 for none.
+        rates: Also compress the clean images, by the model and by PCA, JPEG and WebP.
 
     Returns:
         The scorecard; its first row is the model.
@@ -114,15 +125,17 @@ def evaluate(
     if reference is dataset:
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
     clean = model.prepare(dataset.images, seed)
-    seen = model.corrupt(clean, seed)
+    seen = model.at_work(clean, seed)
     loss = float(model.losses(seen, clean).mean())
+    bound = importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None
     numbers = math.prod(model.code_shape(dataset.image_shape[1:]))
+    learnt = clean if reference is dataset else model.prepare(reference.images, seed)
     methods: list[tuple[str, int | None, int, Callable[[Array], Array]]] = [
         (f"isthmus {model.recipe.model}", numbers, len(clean), model.restore_seen),
-        _principal_components(reference, numbers, len(clean)),
+        _principal_components(learnt, numbers, len(clean)),
     ]
-    if model.recipe.task == "reconstruct":
-        mean = to_unit(reference.images).mean(0)
+    if np.array_equal(seen, clean):
+        mean = learnt.mean(0)
         methods.append(("mean image", 0, len(clean), lambda batch: np.broadcast_to(mean, batch.shape)))
     else:
         strength = float(np.sqrt(np.mean(np.square(seen - clean))))
@@ -130,9 +143,20 @@ def evaluate(
         methods.append(("as it is", None, len(clean), lambda batch: batch))
         notes.append(f"The filters were told the true strength of the noise ({strength:.3f}).")
     scores = tuple(_score(name, size, method, seen[:count], clean[:count]) for name, size, count, method in methods)
+    points = tuple(rate_distortion(model, learnt, clean)) if rates else ()
+    notes += RATE_NOTES if rates else ()
     described = f"{dataset.title} ({split}, {len(dataset):,} images)"
     skipped = tuple(printable(skipped.reason) for skipped in dataset.skipped)
-    return Scorecard(data=described, task=model.recipe.corruption, loss=loss, scores=scores, notes=tuple(notes), skipped=skipped)
+    return Scorecard(
+        data=described,
+        task=model.recipe.corruption,
+        loss=loss,
+        scores=scores,
+        notes=tuple(notes),
+        bound=bound,
+        rates=points,
+        skipped=skipped,
+    )
 
 
 def _score(method: str, numbers: int | None, restore: Callable[[Array], Array], seen: Array, clean: Array) -> Score:
@@ -145,10 +169,10 @@ def _score(method: str, numbers: int | None, restore: Callable[[Array], Array], 
     return Score(method=method, numbers=numbers, images=len(seen), ssim=ssim, milliseconds=milliseconds, **means)
 
 
-def _principal_components(reference: Dataset, numbers: int, count: int) -> tuple[str, int, int, Callable[[Array], Array]]:
+def _principal_components(learnt: Array, numbers: int, count: int) -> tuple[str, int, int, Callable[[Array], Array]]:
     from sklearn.decomposition import PCA
 
-    table = to_unit(reference.images).reshape(len(reference), -1)
+    table = learnt.reshape(len(learnt), -1)
     numbers = min(numbers, *table.shape)
     with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
         pca = PCA(numbers, random_state=0).fit(table)

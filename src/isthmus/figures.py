@@ -6,6 +6,7 @@ One look for all: no frames around images, few colours that are told apart witho
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from isthmus.images import Array, to_unit
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # after the backend: there may be no screen
+from matplotlib.ticker import LogLocator, NullLocator
 
 COLOURS = ("#0b5fa5", "#d1495b", "#2e8b57", "#8d6a9f", "#b8860b")
 DPI = 110
@@ -103,9 +105,133 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping
     return _png(figure)
 
 
-def _show(axis: Any, image: Array) -> None:
+def bars(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw a probe: for every row a bar for each classifier, its length the share of errors in percent, on a logarithmic axis.
+
+    Args:
+        rows: As in a probe's JSON: "tested_on", "numbers", and "accuracy" by classifier.
+    """
+    classifiers = list(rows[0]["accuracy"])
+    figure, axis = plt.subplots(figsize=(6.4, 0.42 * len(rows) * len(classifiers) + 0.9))
+    height = 0.8 / len(classifiers)
+    for place, (classifier, colour) in enumerate(zip(classifiers, COLOURS, strict=False)):
+        errors = [max(100 * (1 - row["accuracy"][classifier]), 0.01) for row in rows]
+        positions = [row + place * height for row in range(len(rows))]
+        axis.barh(positions, errors, height * 0.9, color=colour, label=classifier)
+        for position, error in zip(positions, errors, strict=True):
+            axis.text(error * 1.05, position, f"{error:.2f} %", va="center", fontsize=8)
+    labels = [f"{row['tested_on']} ({row['numbers']})" for row in rows]
+    axis.set_yticks([row + (len(classifiers) - 1) * height / 2 for row in range(len(rows))], labels)
+    axis.invert_yaxis()
+    axis.set_xscale("log")
+    axis.margins(x=0.15)
+    axis.set_xlabel("test images named wrongly (%)")
+    axis.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
+def code_map(positions: Array, labels: Array | None, decoded: Array, extent: tuple[float, float, float, float]) -> bytes:
+    """Draw where codes lie on a plane, beside what the model gives for a grid of places on it.
+
+    Args:
+        positions: `(n, 2)` of codes.
+        labels: `(n,)`, drawn as colours, or None.
+        decoded: `(side * side, C, H, W)` images of the grid, row by row from the top left.
+        extent: (left, right, bottom, top) of the grid.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.6, 5.2))
+    _scatter(left, positions, labels)
+    left.set_title("codes")
+    side = math.isqrt(len(decoded))
+    channels, height, width = decoded.shape[1:]
+    rows = decoded.reshape(side, side, channels, height, width)
+    _show(right, rows.transpose(2, 0, 3, 1, 4).reshape(channels, side * height, side * width), extent)
+    right.set_title("what the model gives there")
+    for axis in (left, right):
+        axis.set_xlim(extent[:2])
+        axis.set_ylim(extent[2:])
+        axis.set_aspect("auto")
+    figure.tight_layout()
+    return _png(figure)
+
+
+def scatter(positions: Array, labels: Array | None) -> bytes:
+    """Draw positions `(n, 2)`, coloured by labels `(n,)` where there are some, without axes: they mean nothing."""
+    figure, axis = plt.subplots(figsize=(5.6, 5.2))
+    _scatter(axis, positions, labels)
+    axis.axis("off")
+    return _png(figure)
+
+
+def rate_distortion(points: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw PSNR against bits per pixel, on a logarithmic axis: a line for each method.
+
+    Args:
+        points: As in a scorecard's JSON, under "rates".
+    """
+    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    colours: dict[str, str] = {}
+    for method in dict.fromkeys(point["method"] for point in points):
+        curve = sorted((point["bits_per_pixel"], point["psnr_db"]) for point in points if point["method"] == method)
+        colour = colours.setdefault(method.partition(",")[0], COLOURS[len(colours) % len(COLOURS)])
+        width = 2.4 if len(colours) == 1 else 1.2  # the model's comes first
+        style = ".-" if len(curve) > 1 else "x"
+        axis.plot(*zip(*curve, strict=True), style, color=colour, lw=width, label=method)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("bits per pixel")
+    axis.set_ylabel("PSNR (dB)")
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    return _png(figure)
+
+
+def frontier(
+    tried: Sequence[tuple[int, float]],
+    best: Sequence[tuple[int, float]],
+    pca: Sequence[tuple[int, float]],
+    chosen: tuple[int, float],
+) -> bytes:
+    """Draw errors against sizes of code, both on logarithmic axes; each point is (numbers in the code, mean squared error).
+
+    Args:
+        tried: Of every training.
+        best: Those that none with as few numbers does better than, which are joined.
+        pca: Of principal components.
+        chosen: One of the best, which gets a ring.
+    """
+    figure, axis = plt.subplots(figsize=(6.4, 4))
+    axis.plot(*zip(*tried, strict=True), color="#999", ls="", marker=".", label="tried")
+    for points, colour, name in ((pca, COLOURS[1], "PCA"), (best, COLOURS[0], "isthmus")):
+        axis.plot(*zip(*points, strict=True), color=colour, marker=".")
+        axis.annotate(name, points[-1], xytext=(8, 0), textcoords="offset points", va="center", color=colour)
+    axis.plot(*chosen, color=COLOURS[0], ls="", marker="o", ms=11, fillstyle="none", label="chosen")
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel("numbers in the code of an image")
+    axis.set_ylabel("mean squared error on test images")
+    axis.legend(frameon=False, fontsize=8, loc="lower left")
+    return _png(figure)
+
+
+def _scatter(axis: Any, positions: Array, labels: Array | None) -> None:
+    kinds = () if labels is None else tuple(np.unique(labels))
+    if labels is None or not 1 < len(kinds) <= 20:
+        axis.scatter(*positions.T, s=4, color=COLOURS[0])
+        return
+    palette = plt.get_cmap("tab20" if len(kinds) > 10 else "tab10")
+    for index, kind in enumerate(kinds):
+        axis.scatter(*positions[labels == kind].T, s=4, color=palette(index), label=str(kind))
+    axis.legend(frameon=False, fontsize=8, markerscale=3, loc="upper right")
+
+
+def _show(axis: Any, image: Array, extent: tuple[float, float, float, float] | None = None) -> None:
     pixels = np.clip(np.moveaxis(to_unit(np.asarray(image)), 0, -1), 0, 1)
-    axis.imshow(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.imshow(
+        pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent
+    )
 
 
 def _png(figure: Any) -> bytes:

@@ -43,6 +43,11 @@ def write(path: Path, kind: str, tensors: Tensors, about: dict[str, Any]) -> Non
         tensors: The numbers, by name.
         about: What JSON can hold.
     """
+    write_whole(path, pack(kind, tensors, about))
+
+
+def pack(kind: str, tensors: Tensors, about: dict[str, Any]) -> bytes:
+    """Return the bytes that `write` writes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(
         {
@@ -53,7 +58,7 @@ def write(path: Path, kind: str, tensors: Tensors, about: dict[str, Any]) -> Non
             **about,
         }
     )
-    write_whole(path, safetensors.torch.save(tensors, {"isthmus": text}))
+    return safetensors.torch.save(tensors, {"isthmus": text})
 
 
 def read(path: Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
@@ -67,6 +72,15 @@ def read(path: Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         content = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"There is no model at {name}: {(error.strerror or str(error)).lower()}.") from None
+    return unpack(content, kind, name)
+
+
+def unpack(content: bytes, kind: str, name: str) -> tuple[Tensors, dict[str, Any]]:
+    """Read the bytes that `pack` gave; messages call them `name`.
+
+    Raises:
+        ModelFileError: As `read`.
+    """
     about = _check_header(content, name)
     if not isinstance(about.get("format_version"), int):
         raise ModelFileError(f"{name} was not written by isthmus: it names no format version.")
@@ -81,7 +95,7 @@ def read(path: Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         tensors = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise ModelFileError(f"{name} is damaged: {error}.") from None
-    if _digest(tensors) != about.get("sha256"):
+    if _digest(tensors) != about.pop("sha256", None):  # written anew, the numbers will have their own
         raise ModelFileError(f"{name} is damaged: its numbers do not have the SHA-256 that was written with them.")
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -89,13 +103,12 @@ def read(path: Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     return tensors, about
 
 
-def check_tensors(path: Path, tensors: Tensors, wanted: dict[str, tuple[int, ...]]) -> None:
+def check_tensors(name: str, tensors: Tensors, wanted: dict[str, tuple[int, ...]]) -> None:
     """Compare a file's tensors with those that its recipe implies.
 
     Raises:
         ModelFileError: If one is missing, extra or of another shape; the message names it.
     """
-    name = printable(str(path))
     for key in sorted(wanted.keys() | tensors.keys()):
         shape = tuple(tensors[key].shape) if key in tensors else None
         if key not in wanted:

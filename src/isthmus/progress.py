@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,25 @@ if TYPE_CHECKING:
 def say(sentence: str) -> None:
     """Print a remark to stderr."""
     print(f"isthmus: {sentence}", file=sys.stderr)
+
+
+class _Sayer(logging.Handler):
+    """Says what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record's sentence."""
+        say(record.getMessage())
+
+
+@contextlib.contextmanager
+def remarks(quiet: bool = False) -> Iterator[None]:
+    """Print to stderr what the rooms log meanwhile; or, if quiet, keep silent."""
+    log = logging.getLogger("isthmus")
+    before, log.handlers = log.handlers, [logging.NullHandler() if quiet else _Sayer()]
+    try:
+        yield
+    finally:
+        log.handlers = before
 
 
 class Progress:

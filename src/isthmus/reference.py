@@ -57,6 +57,7 @@ class CodeDensity:
         """Fit to codes `(n, d)`, of which there are two or more."""
         import warnings
 
+        from sklearn import config_context
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
@@ -68,7 +69,7 @@ class CodeDensity:
         floor = 1e-6 * max(float(variances.mean()), 1e-12)
         along = (codes - mean) @ axes[:kept].T
         parts = int(np.clip(len(codes) // CODES_PER_PART, 1, MAX_PARTS))
-        with warnings.catch_warnings():
+        with config_context(array_api_dispatch=False), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # close is good enough; codes may be equal
             mixture = GaussianMixture(parts, reg_covar=10 * floor, max_iter=50, random_state=seed).fit(along)
         others = codes.shape[1] - kept
@@ -92,6 +93,13 @@ class CodeDensity:
         )
         return np.asarray(self.mean + along @ self.axes, np.float32)
 
+    def deviations(self) -> Numbers:
+        """Return the standard deviation of each number of the code, `(d,)`."""
+        covariances = self.factors @ self.factors.transpose(0, 2, 1) + np.einsum("ki,kj->kij", self.centres, self.centres)
+        along = np.einsum("k,kij->ij", self.weights, covariances)  # (r, r): about the mean, where the parts' centres average to 0
+        kept = np.einsum("id,ij,jd->d", self.axes, along, self.axes)
+        return np.asarray(np.sqrt(kept + self.rest[0] * np.maximum(1 - np.square(self.axes).sum(0), 0)), np.float64)
+
     def surprise(self, codes: Array) -> Numbers:
         """Return how unlikely codes `(n, d)` are: minus the logarithm of the density, in nats, `(n,)`."""
         from scipy.linalg import solve_triangular
@@ -99,7 +107,7 @@ class CodeDensity:
 
         offsets = codes.astype(np.float64) - self.mean
         along = offsets @ self.axes.T  # (n, r)
-        left = np.maximum(np.square(offsets).sum(1) - np.square(along).sum(1), 0)
+        left = np.square(offsets - along @ self.axes).sum(1)  # not a difference of squares, whose rounding the rest would magnify
         rest = float(self.rest[0])
         others = self.axes.shape[1] - self.axes.shape[0]
         parts = []
@@ -114,18 +122,18 @@ class CodeDensity:
 class Reference:
     """What new images are compared with."""
 
-    errors: Numbers
-    """Error scores of held-out images, ascending."""
-    surprises: Numbers | None = None
-    """Surprises of their codes, ascending; None where the code is too large for a density."""
+    errors: Array
+    """Error scores of held-out images, float32 as the file holds them, ascending."""
+    surprises: Array | None = None
+    """Surprises of their codes, likewise; None where the code is too large for a density."""
     density: CodeDensity | None = None
     """Of the training images' codes."""
 
     def to_tensors(self) -> dict[str, Array]:
         """Return the arrays by name, as a model file holds them; `of` reads them back."""
-        arrays = {"reference.errors": self.errors.astype(np.float32)}
+        arrays = {"reference.errors": self.errors}
         if self.density is not None and self.surprises is not None:
-            arrays["reference.surprises"] = self.surprises.astype(np.float32)
+            arrays["reference.surprises"] = self.surprises
             arrays |= {f"density.{field.name}": getattr(self.density, field.name) for field in fields(CodeDensity)}
         return arrays
 
@@ -157,13 +165,15 @@ class Reference:
             if found[name].shape != shape:
                 raise ModelFileError(f"the density's {name} has shape {found[name].shape}, and {shape} fits the code")
         diagonals = np.diagonal(found["factors"], axis1=1, axis2=2)
+        if not diagonals.size:
+            raise ModelFileError("the density has no parts")
         if found["rest"][0] <= 0 or (found["weights"] <= 0).any() or (diagonals <= 0).any():
             raise ModelFileError("the density's variances and weights are not all positive")
         surprises = _ascending("surprises", arrays["reference.surprises"])
         return cls(errors=_ascending("errors", errors), surprises=surprises, density=CodeDensity(**found))
 
 
-def _ascending(name: str, values: Array) -> Numbers:
+def _ascending(name: str, values: Array) -> Array:
     if values.ndim != 1 or not len(values) or (np.diff(values) < 0).any():
         raise ModelFileError(f"the reference's {name} are no ascending list")
-    return np.asarray(values, np.float64)
+    return values

@@ -18,15 +18,19 @@ from isthmus.errors import UsageError, printable
 from isthmus.evaluating import SEED, Scorecard, evaluate
 from isthmus.files import check_output, write_whole
 from isthmus.images import Array, to_unit
+from isthmus.probing import compare_codes
 from isthmus.recipes.chapter import CHAPTER, ChapterModel
 from isthmus.report import Figure, Section, write_report
 from isthmus.restoring import Model
-from isthmus.tables import chapter_table, score_table
+from isthmus.tables import chapter_table, probe_table, score_table
 from isthmus.training import Moment, train
 
 QUICK_DATA = "mnist-5k"
 QUICK_EPOCHS = {"dense": 60, "convolutional": 25, "denoising": 16}
 """For the 4,500 digits that come along: about a minute in all on two cores."""
+
+PROBED = slice(10_000)
+"""Digits that the probes' classifiers are fitted on, and tested on, at most."""
 
 SHOWN = 10
 """Digits in a figure, as in the book."""
@@ -90,15 +94,18 @@ def reproduce(
         card = evaluate(model, data, split="test", data_dir=data_dir)
         models[name] = model
         rows[name] = _row(chapter, model, card)
+    train_set = source.read("train")
+    probes = {name: compare_codes(model, train_set.take(PROBED), test.take(PROBED)).to_json() for name, model in models.items()}
     results = {
         "data": {"name": data, "train_images": models["dense"].about["data"]["shape"][0], "test_images": len(test)},
         "schedule": "the book's" if as_in_the_book else "quick" if quick else "ours",
         "seed": seed,
         "bfloat16": has_fast_bfloat16(models["dense"].device),
         "models": rows,
+        "probes": probes,
         "seconds": round(time.perf_counter() - began, 1),
     }
-    sections = _sections(results, models, source.read("train"), test)
+    sections = _sections(results, models, train_set, test)
     page = write_report(folder, "The chapter's three autoencoders, on this machine", sections)
     write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
     return {**results, "report": printable(str(page))}
@@ -169,8 +176,19 @@ def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Data
         ],
         [score_table(row["scorecard"], row["title"]) for row in rows.values()],
     )
+    codes = [
+        Section(
+            f"What the codes are good for: {rows[name]['title'].lower()}",
+            ["Simple classifiers that see only the code, beside pixels and PCA of the same size. " + result["data"] + "."]
+            if name == "dense"
+            else [],
+            [probe_table(result)],
+            [Figure(f"probe-{name}", figures.bars(result["rows"]), "Test digits that a simple classifier names wrongly.")],
+        )
+        for name, result in results["probes"].items()
+    ]
     failures = Section("Where they fail", figures=[_worst(models["denoising"], test)])
-    return [introduction, _pictures(models, train_set, test), learning, alternatives, failures]
+    return [introduction, _pictures(models, train_set, test), learning, alternatives, *codes, failures]
 
 
 def _pictures(models: dict[str, Model], train_set: Dataset, test: Dataset) -> Section:

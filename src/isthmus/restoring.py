@@ -17,13 +17,15 @@ from isthmus import modelfile
 from isthmus.codes import Code
 from isthmus.corruptions import parse
 from isthmus.devices import choose_bfloat16, choose_device
-from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError
+from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError, printable
+from isthmus.files import write_whole
 from isthmus.images import Array, Layout, check_values, from_unit, to_unit
 from isthmus.losses import LOSSES
 from isthmus.models import MODELS, Network, build
 from isthmus.pictures import read_picture
 from isthmus.recipes import Recipe
 from isthmus.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, Reference
+from isthmus.tasks import TASKS
 
 LOG = logging.getLogger("isthmus")
 
@@ -115,8 +117,6 @@ class Model:
         """
         size = size or self.image_shape[1:]
         codes = np.asarray(codes, np.float32)
-        if not self.architecture.any_size and size != self.image_shape[1:]:
-            raise DataError(f"This model decodes to {_times(self.image_shape[1:])} pixels, not {_times(size)}.")
         wanted = self.code_shape(size)
         if codes.shape[1:] != wanted:
             raise DataError(
@@ -138,14 +138,16 @@ class Model:
             size: (H, W) of the images; without it, that of the training images.
 
         Raises:
-            UsageError: If the count is not positive.
-            DataError: If the code is a point, and no density has been fitted on codes of this size.
+            UsageError: If the count is not positive, or the seed negative.
+            DataError: If the size does not fit, or the code is a point and no density has been fitted on codes of this size.
         """
         if count < 1:
             raise UsageError(f"The count of new images must be 1 or more, not {count}.")
+        if not 0 <= seed < 1 << 31:
+            raise UsageError(f"The seed must be a number from 0 to 2,147,483,647, not {seed}.")
         shape = (count, *self.code_shape(size))
         generator = torch.Generator().manual_seed(seed)
-        codes = self.bottleneck.invent(shape, generator, lambda: torch.from_numpy(self._density(shape).sample(count, seed)))
+        codes = self.bottleneck.invent(shape, generator, lambda: torch.from_numpy(self.density(shape).sample(count, seed)))
         return self.decode(codes.numpy(), size)
 
     def compare(self, images: Array) -> dict[str, Array]:
@@ -161,15 +163,35 @@ class Model:
         """
         _, batch = self._batch(np.asarray(images))
         scores: dict[str, list[Array]] = {"error": [], "surprise": []}
-        has_density = self.reference is not None and self.reference.density is not None
+        density = self.reference.density if self.reference else None
+        known = self.code_shape() if density else None
         for _, seen in self._chunks(batch):
             code = self._encode(seen)
             restored = self._decode(code, (seen.shape[-2], seen.shape[-1]))
             if restored.shape == seen.shape:
                 scores["error"].append(np.square(restored - seen.cpu().numpy()).mean((1, 2, 3)))
-            if has_density and code.shape[1:] == self.code_shape():
-                scores["surprise"].append(self._density(code.shape).surprise(code.float().flatten(1).cpu().numpy()))
+            if density and code.shape[1:] == known:
+                scores["surprise"].append(density.surprise(code.float().flatten(1).cpu().numpy()))
         return {name: np.concatenate(parts).astype(np.float64) for name, parts in scores.items() if parts}
+
+    def density(self, shape: tuple[int, ...]) -> CodeDensity:
+        """Return the density of the training images' codes, for codes of a shape `(n, ...)`.
+
+        Raises:
+            DataError: If the model remembers none, or one of other codes.
+        """
+        density = self.reference.density if self.reference else None
+        if density is None or tuple(shape[1:]) != self.code_shape():
+            raise DataError(
+                f"The model remembers no codes of shape {tuple(shape[1:])}: none were learnt, or they have more than "
+                f"{MAX_NUMBERS:,} numbers, or belong to images of another size."
+            )
+        return density
+
+    def size_of(self, images: Array) -> tuple[int, int]:
+        """Return (H, W) of images, as `restore` takes them."""
+        _, batch = self._batch(np.asarray(images))
+        return batch.shape[2], batch.shape[3]
 
     def remember(self, images: Array, held_out: Array) -> None:
         """Keep what new images will be compared with.
@@ -183,13 +205,18 @@ class Model:
             codes = self.encode(images[:: math.ceil(len(images) / FIT_CODES)])
             density = CodeDensity.fit(codes.reshape(len(codes), -1), self.recipe.seed)
         self.reference = Reference(errors=np.zeros(1), surprises=np.zeros(1) if density else None, density=density)
-        scores = {name: np.sort(values) for name, values in self.compare(held_out).items()}
-        self.reference = Reference(
-            errors=scores.get("error", np.zeros(1)), surprises=scores["surprise"] if density else None, density=density
-        )
+        scores = {name: np.sort(values.astype(np.float32)) for name, values in self.compare(held_out).items()}
+        errors = scores.get("error", np.zeros(1, np.float32))
+        self.reference = Reference(errors=errors, surprises=scores["surprise"] if density else None, density=density)
 
     def code_shape(self, size: tuple[int, int] | None = None) -> tuple[int, ...]:
-        """Return the shape of one image's code, for an image size (H, W)."""
+        """Return the shape of one image's code, for an image size (H, W).
+
+        Raises:
+            DataError: If the model takes images of another size only.
+        """
+        if size and size != self.image_shape[1:] and not self.architecture.any_size:
+            raise DataError(f"This model decodes to {_times(self.image_shape[1:])} pixels, not {_times(size)}.")
         network = build_network(self.recipe, self.image_shape, device="meta")
         channels = self.corruption.seen_channels(self.image_shape[0])
         encoded = network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta"))
@@ -243,6 +270,10 @@ class Model:
         generator = torch.Generator().manual_seed(seed)
         return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
 
+    def at_work(self, clean: Array, seed: int = 0) -> Array:
+        """Return what the model is given at work for clean images: `corrupt`, unless its task corrupts only to learn from it."""
+        return clean if TASKS[self.recipe.task].clean_at_work else self.corrupt(clean, seed)
+
     def _restore_pil(self, image: Image.Image) -> Image.Image:
         """Restore a PIL image; a palette becomes RGB, transparency stays as it is."""
         if image.mode == "P":
@@ -269,27 +300,27 @@ class Model:
         parts = []
         generator = torch.Generator(self.device).manual_seed(seed)
         for chosen, batch in self._chunks(seen):
-            code, divergence = self.bottleneck.draw(self._encoded(batch), generator)
-            output = self._output(code, (batch.shape[-2], batch.shape[-1]))
+            encoded = torch.cat([self.encoded(batch)] * self.bottleneck.views)
+            code, divergence = self.bottleneck.draw(encoded, generator)
+            output = self.output(code, (batch.shape[-2], batch.shape[-1]))
             errors = self.loss(output, torch.from_numpy(clean[chosen]).to(self.device), reduction="none").flatten(1)
             parts.append((errors.mean(1) + self.recipe.beta * divergence / errors.shape[1]).cpu().numpy())
         return np.concatenate(parts)
 
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all."""
+        write_whole(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the model file."""
         about = {**self.about, "recipe": self.recipe.to_json(), "image_shape": list(self.image_shape)}
         arrays = self.reference.to_tensors() if self.reference else {}
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        modelfile.write(Path(path), "model", {**self.network.state_dict(), **tensors}, about)
+        return modelfile.pack("model", {**self.network.state_dict(), **tensors}, about)
 
-    def _density(self, shape: tuple[int, ...]) -> CodeDensity:
-        density = self.reference.density if self.reference else None
-        if density is None or math.prod(shape[1:]) != len(density.mean):
-            raise DataError(
-                f"The model remembers no codes of shape {tuple(shape[1:])}: none were learnt, or they are more than "
-                f"{MAX_NUMBERS:,} numbers, or of images of another size; train with --code-kind gaussian to generate all the same."
-            )
-        return density
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by way of the model file; what was on a GPU goes to the best device that there is."""
+        return _from_bytes, (self.to_bytes(), "cpu" if self.device.type == "cpu" else "auto")
 
     def _remark_on(self, batch: Array) -> None:
         """Log a warning, once, if images are stranger than all that were held out of the training."""
@@ -333,20 +364,22 @@ class Model:
         return cast(Network, self.network).bottleneck
 
     def _encode(self, seen: Tensor) -> Tensor:
-        return self.bottleneck.point(self._encoded(seen))
+        return self.bottleneck.point(self.encoded(seen))
 
-    def _encoded(self, seen: Tensor) -> Tensor:
+    def encoded(self, seen: Tensor) -> Tensor:
+        """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)` on the model's device."""
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             return cast(Network, self.network).encode(seen.contiguous(memory_format=torch.channels_last))
 
-    def _output(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+    def output(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a code on the model's device and a size (H, W)."""
         code = code.float()  # as it comes back from `encode`, so that decode(encode(x)) is restore(x) to the last bit
         code = code.contiguous(memory_format=torch.channels_last) if code.dim() == 4 else code
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             return cast(Network, self.network).decode(code, size)
 
     def _decode(self, code: Tensor, size: tuple[int, int]) -> Array:
-        return np.asarray(self.loss.image(self._output(code, size)).cpu().numpy())
+        return np.asarray(self.loss.image(self.output(code, size)).cpu().numpy())
 
 
 def load(path: str | Path, *, device: str = "auto") -> Model:
@@ -359,9 +392,17 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
     Raises:
         ModelFileError: If it is not a model file, is damaged, or is newer than this version.
     """
-    path = Path(path)
-    tensors, about = modelfile.read(path, "model")
-    remembered = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(("reference.", "density."))}
+    return _assemble(printable(str(path)), *modelfile.read(Path(path), "model"), device)
+
+
+def _from_bytes(content: bytes, device: str) -> Model:
+    name = "The pickled model"
+    return _assemble(name, *modelfile.unpack(content, "model", name), device)
+
+
+def _assemble(name: str, tensors: modelfile.Tensors, about: dict[str, Any], device: str) -> Model:
+    """Return the model of a file's content; messages call it `name`."""
+    remembered = {key: tensors.pop(key).float().numpy() for key in list(tensors) if key.startswith(("reference.", "density."))}
     try:
         recipe = Recipe.of(about.pop("recipe"))
         image_shape = about.pop("image_shape")
@@ -371,14 +412,14 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
         shape = (channels, height, width)
         wanted = cast(nn.Module, build_network(recipe, shape, device="meta")).state_dict()
     except (IsthmusError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelFileError(f"{path} does not describe a model that this isthmus knows: {error}") from None
-    modelfile.check_tensors(path, tensors, {name: tuple(tensor.shape) for name, tensor in wanted.items()})
+        raise ModelFileError(f"{name} does not describe a model that this isthmus knows: {error}") from None
+    modelfile.check_tensors(name, tensors, {key: tuple(tensor.shape) for key, tensor in wanted.items()})
     model = Model(recipe, shape, about, device=device)
     model.network.load_state_dict(tensors)
     try:
         model.reference = Reference.of(remembered, math.prod(model.code_shape()))
     except (ModelFileError, KeyError, IndexError) as error:
-        raise ModelFileError(f"{path} is damaged: {error}.") from None
+        raise ModelFileError(f"{name} is damaged: {error}.") from None
     return model
 
 
@@ -391,6 +432,7 @@ def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str
             seen_channels=parse(recipe.corruption).seen_channels(image_shape[0]),
             code=recipe.code,
             hidden=recipe.hidden or (),
+            decoder_hidden=recipe.decoder_hidden or (),
             code_kind=recipe.code_kind,
         )
 

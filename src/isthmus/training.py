@@ -20,15 +20,14 @@ import torch
 from lightning_fabric import Fabric
 
 from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
-from isthmus.errors import Interrupted, IsthmusError, ModelFileError, UsageError, printable
+from isthmus.errors import DivergenceError, Interrupted, ModelFileError, UsageError, printable
 from isthmus.files import check_output
 from isthmus.images import Array, to_unit
 from isthmus.models import Network
-from isthmus.recipes import Recipe
+from isthmus.recipes import Recipe, base_fields
 from isthmus.reference import FIT_CODES
 from isthmus.restoring import Model, load
 from isthmus.runs import Run, StopRequest, compare, stop_requests
-from isthmus.tasks import TASKS
 
 BETAS = {"one-cycle": (0.9, 0.99), "constant": (0.9, 0.999)}
 """Adam's memory. A short one follows a rate that rises and falls within a few thousand steps (docs/experiments.md)."""
@@ -62,6 +61,7 @@ class Moment:
 def train(
     data: Recipe | str | Path | Array,
     *,
+    recipe: str = "",
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -78,6 +78,7 @@ def train(
 
     Args:
         data: A recipe; or the images (a folder, file, array or name), the recipe's other fields being keywords.
+        recipe: Name or JSON file of a recipe to begin from, which the fields change.
         out: Where the model file goes; `NAME.run/` beside it holds checkpoints and metrics. Without it, nothing is written.
         resume: Go on with the unfinished training of `out`; where there is none, begin.
         overwrite: Begin anew although `out` exists.
@@ -97,9 +98,13 @@ def train(
         IsthmusError: A sentence for whatever is wrong with the options, the data, the disk, or the loss.
         Interrupted: After SIGINT or SIGTERM, once the step is done and saved.
     """
-    recipe = data if isinstance(data, Recipe) else Recipe.of({"data": data if isinstance(data, str | Path) else "", **fields})
-    if isinstance(data, Recipe) and fields:
-        raise UsageError(f"Give either a recipe or its fields ({', '.join(fields)}), not both.")
+    if isinstance(data, Recipe):
+        if fields or recipe:
+            raise UsageError(f"Give either a recipe or its fields ({', '.join(fields) or 'recipe'}), not both.")
+        complete = data
+    else:
+        base = base_fields(recipe, set(fields)) if recipe else {}
+        complete = Recipe.of({**base, "data": str(data) if isinstance(data, str | Path) else "", **fields})
     path = Path(out) if out is not None else None
     if path is not None and resume and path.exists() and not Run(path).has_checkpoint():
         warn(f"{printable(str(path))} is finished: there is nothing to resume.")
@@ -107,11 +112,11 @@ def train(
     if path is not None:
         _check_out(path, resume=resume, overwrite=overwrite)
     folder = Path(data_dir) if data_dir is not None else None
-    source = open_data(recipe.data if isinstance(data, Recipe) else data, folder, max_bad=max_bad)
-    dataset, held_out = train_and_test(source, recipe.size)
+    source = open_data(complete.data if isinstance(data, Recipe) else data, folder, max_bad=max_bad)
+    dataset, held_out = train_and_test(source, complete.size)
     for skipped in dataset.skipped:
         warn(f"Skipped {skipped.reason}")
-    trainer = Trainer(recipe, dataset, held_out, device=device, watch=watch)
+    trainer = Trainer(complete, dataset, held_out, device=device, watch=watch)
     if path is None:
         return trainer.fit()
     run = Run(path)
@@ -187,7 +192,8 @@ class Trainer:
         self.images = torch.tensor(images if images.dtype == "uint8" else to_unit(images)).to(self.model.device)
         mean = torch.from_numpy(to_unit(images[:: max(1, len(images) // 1000)]).mean((0, 2, 3)))  # of about a thousand
         cast(Network, self.model.network).start_from(self.model.loss.output(mean).to(self.model.device))
-        self.held_out = self.model.prepare(held_out.images[:VALIDATION_IMAGES], recipe.seed)
+        self.usual = to_unit(held_out.images[:VALIDATION_IMAGES])
+        self.held_out = self.model.prepare(self.usual, recipe.seed)
         self.held_out_seen = self.model.corrupt(self.held_out, recipe.seed)
         self.batches = math.ceil(len(dataset) / recipe.batch_size)
         self.generator = torch.Generator(self.model.device)
@@ -196,17 +202,20 @@ class Trainer:
         self.state = State()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.model.device)
 
-    def fit(self, run: Run | None = None, stop: StopRequest | None = None, checkpoint_seconds: float = 10.0) -> Model:
+    def fit(
+        self, run: Run | None = None, stop: StopRequest | None = None, checkpoint_seconds: float = 10.0, *, remember: bool = True
+    ) -> Model:
         """Train to the end of the schedule, from where the state stands.
 
         Args:
             run: Where to keep checkpoints and metrics.
             stop: Asks for an end after the step under way.
             checkpoint_seconds: Time between checkpoints.
+            remember: Let the model keep what new images are compared with, which takes about a second.
 
         Raises:
-            IsthmusError: If the loss is no longer finite.
-            Interrupted: If `stop` asked for it; a checkpoint has been written.
+            DivergenceError: If the loss is no longer finite.
+            Interrupted: If `stop` asked for it; with a run, a checkpoint has been written.
         """
         state = self.state
         began = time.monotonic() - state.seconds
@@ -225,7 +234,9 @@ class Trainer:
             elif at_check and self.watch and now - last_moment > 0.1:
                 last_moment = now
                 self.watch(self._moment())
-            if run and stop and stop.number is not None:
+            if stop and stop.number is not None:
+                if not run:
+                    raise Interrupted("Stopped.", stop.exit_status)
                 self.checkpoint(run)
                 raise Interrupted(f"Stopped and saved in {printable(str(run.folder))}: add --resume to go on.", stop.exit_status)
             if run and at_check and now - last_checkpoint > checkpoint_seconds:
@@ -235,7 +246,8 @@ class Trainer:
             self._end_epoch(run)
         torch.set_flush_denormal(False)
         self.model.network.eval()
-        self._remember()
+        if remember:
+            self._remember()
         self.about |= {"history": state.history, "steps": state.step, "train_seconds": round(state.seconds, 3)}
         return self.model
 
@@ -252,7 +264,9 @@ class Trainer:
         batch = batch.div(255) if batch.dtype == torch.uint8 else batch  # (B, C, H, W), float32 in one pass
         self.generator.manual_seed(self._chance("corruption", state.position))
         clean = self.model.preparation(batch, self.generator)  # (B, C, H, W)
-        seen = self.model.corruption(clean, self.generator)  # (B, C', H, W)
+        views = self.model.bottleneck.views
+        copies = clean if views == 1 else clean.repeat(views, 1, 1, 1)
+        seen = self.model.corruption(copies, self.generator)  # (views x B, C', H, W)
         with self.fabric.autocast():  # in one process the wrapped network would only add its 20 microseconds
             output, divergence = self.model.network(seen.contiguous(memory_format=torch.channels_last), self.generator)
         weight = recipe.beta * min(1.0, share / recipe.beta_warm_up if recipe.beta_warm_up else 1.0)
@@ -302,7 +316,6 @@ class Trainer:
         loss = self.loss_sum.item() / state.position
         self.model.network.eval()
         validation = float(self.model.losses(self.held_out_seen, self.held_out).mean())
-        self.model.network.train()
         if not math.isfinite(validation):
             raise self._diverged(run)
         state.epoch += 1
@@ -320,14 +333,13 @@ class Trainer:
             run.log(record)
         if self.watch:
             self.watch(Moment(share=self.share(), epoch=state.epoch, seconds=state.seconds, loss=loss, validation=validation))
+        self.model.network.train()
         self.loss_sum.zero_()
 
     def _remember(self) -> None:
-        """Let the model remember training images and held-out ones, as it will be given them."""
-        images = self.images[:: math.ceil(len(self.images) / FIT_CODES)].cpu().numpy()
-        if not TASKS[self.recipe.task].clean_at_work:
-            images = self.model.corrupt(self.model.prepare(images, self.recipe.seed), self.recipe.seed)
-        self.model.remember(images, self.held_out if TASKS[self.recipe.task].clean_at_work else self.held_out_seen)
+        """Let the model remember training images and held-out ones, as it will be given them: not prepared."""
+        images = to_unit(self.images[:: math.ceil(len(self.images) / FIT_CODES)].cpu().numpy())
+        self.model.remember(*(self.model.at_work(some, self.recipe.seed) for some in (images, self.usual)))
 
     def _moment(self) -> Moment:
         loss = self.loss_sum.item() / max(1, self.state.position)
@@ -346,7 +358,7 @@ class Trainer:
         text = f"{purpose} {self.recipe.seed} {self.state.epoch} {position}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
 
-    def _diverged(self, run: Run | None) -> IsthmusError:
+    def _diverged(self, run: Run | None) -> DivergenceError:
         """Keep the last good state as the model, and say what to try."""
         steps, kept = self.state.step, ""
         if run and run.has_checkpoint():
@@ -356,7 +368,7 @@ class Trainer:
                 self.about |= {"history": self.state.history, "steps": self.state.step}
                 self.model.save(out)
                 kept = f" The last good state, after {self.state.step} steps, is in {printable(str(out))}."
-        return IsthmusError(
+        return DivergenceError(
             f"The loss is no longer a finite number after {steps} steps: try a lower --learning-rate "
             f"(it was {self.recipe.learning_rate:g}), or --precision float32.{kept}"
         )

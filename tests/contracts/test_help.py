@@ -5,13 +5,18 @@ import re
 import pytest
 
 from isthmus.codes import CODES
+from isthmus.datasets import SPLITS
 from isthmus.devices import DEVICES
 from isthmus.losses import LOSSES
 from isthmus.models import MODELS
+from isthmus.novelty import SCORES
+from isthmus.probing import CLASSIFIERS
+from isthmus.recipes import RECIPES
 from isthmus.recipes.recipe import PRECISIONS, SCHEDULES
 from isthmus.tasks import TASKS
 
 NAMED = {
+    "--recipe": RECIPES,
     "--task": TASKS,
     "--model": MODELS,
     "--loss": LOSSES,
@@ -21,12 +26,19 @@ NAMED = {
     "--device": DEVICES,
 }
 
+CHOICES = [
+    *(("train", option, name) for option, names in NAMED.items() for name in names),
+    *(("probe", "--classifiers", name) for name in CLASSIFIERS),
+    *(("novelty", "--score", name) for name in SCORES),
+    *((command, "--split", name) for command in ("novelty", "encode", "evaluate") for name in SPLITS),
+]
 
-@pytest.mark.parametrize(("option", "name"), [(option, name) for option, names in NAMED.items() for name in names])
-def test_the_help_of_an_option_names_every_choice(run, option, name):
-    status, help_text, _ = run("train", "--help")
+
+@pytest.mark.parametrize(("command", "option", "name"), CHOICES)
+def test_the_help_of_an_option_names_every_choice(run, command, option, name):
+    status, help_text, _ = run(command, "--help")
     assert status == 0
     words = " ".join(re.sub("[│╭╮╰╯─]", " ", help_text).split())
-    about = re.search(rf" {option} [A-Z]+ (.*?)(?= --[a-z])", words)
+    about = re.search(rf" {option} [A-Z]+(?:\.\.\.)? (.*?)(?= --[a-z])", words)
     assert about is not None
     assert re.search(rf"(?<![\w-]){name}(?![\w-])", about[1]), about[1]

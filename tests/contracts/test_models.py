@@ -98,7 +98,7 @@ def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
 def test_every_parameter_learns(name, task, loss, code_kind):
     model = born(name, (1, 8, 8), task=task, loss=loss, code_kind=code_kind)
     clean = torch.from_numpy(some(64, (1, 8, 8)))
-    seen = torch.from_numpy(model.corrupt(clean.numpy()))
+    seen = torch.from_numpy(model.corrupt(clean.repeat(model.bottleneck.views, 1, 1, 1).numpy()))
     output, divergence = model.network(seen, torch.Generator())
     (model.loss(output, clean) + divergence.mean()).backward()
     for parameter, tensor in model.network.named_parameters():
@@ -110,11 +110,37 @@ def test_every_parameter_learns(name, task, loss, code_kind):
 def test_a_code_keeps_count_and_size(code_kind):
     code = CODES[code_kind]
     for size in ((), (4, 3)):
-        encoded = torch.randn(2, 6 * code.outputs_per_number, *size)
+        encoded = torch.randn(2 * code.views, 6 * code.outputs_per_number, *size)
         drawn, divergence = code.draw(encoded, torch.Generator())
-        assert code.point(encoded).shape == drawn.shape == (2, 6, *size)
+        assert code.point(encoded).shape == (2 * code.views, 6, *size)
+        assert drawn.shape == (2, 6, *size)
         assert divergence.shape in ((), (2,))
         assert (divergence >= 0).all()
+
+
+@codes
+def test_a_code_draws_and_invents_by_the_generator_alone(code_kind):
+    code = CODES[code_kind]
+    encoded = torch.randn(4, 6 * code.outputs_per_number)
+    for act in (
+        lambda: code.draw(encoded, torch.Generator().manual_seed(3))[0],
+        lambda: code.invent((5, 2, 3), torch.Generator().manual_seed(3), lambda: torch.ones(5, 6)),
+    ):
+        assert torch.equal(act(), act())
+    assert code.invent((5, 2, 3), torch.Generator(), lambda: torch.ones(5, 6)).shape == (5, 2, 3)
+
+
+@models
+@codes
+def test_the_decoders_own_widths_are_kept(name, code_kind, tmp_path):
+    model = born(name, (1, 12, 10), code_kind=code_kind, hidden=(5, 6), decoder_hidden=(9, 4))
+    mirrored = born(name, (1, 12, 10), code_kind=code_kind, hidden=(5, 6))
+    assert model.code_shape() == mirrored.code_shape()
+    assert model.parameters() != mirrored.parameters()
+    model.save(tmp_path / "model.safetensors")
+    images = some(3, (1, 12, 10))
+    again = isthmus.load(tmp_path / "model.safetensors", device="cpu")
+    assert np.array_equal(again.restore(images), model.restore(images))
 
 
 @losses

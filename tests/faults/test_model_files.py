@@ -13,6 +13,8 @@ import torch
 import isthmus
 from isthmus import modelfile
 
+WIDE = {"code": 1 << 20, "hidden": [1 << 20], "decoder_hidden": [1 << 20]}
+
 
 @pytest.fixture
 def rewritten(tmp_path, model_files):
@@ -148,7 +150,7 @@ def test_27_images_of_an_impossible_shape_are_refused(shape, rewritten, refused)
 
 
 def test_27_a_recipe_of_terabytes_is_refused_before_allocating(rewritten, refused):
-    path = rewritten(lambda tensors, about: about["recipe"].update(code=1 << 20, hidden=[1 << 20]))  # 4 TB of weights
+    path = rewritten(lambda tensors, about: about["recipe"].update(WIDE))  # 4 TB of weights
     assert f"{path}: the tensor decoder.0.bias has shape (784,), and its recipe implies (1048576,)." in refused(path)
 
 
@@ -177,6 +179,71 @@ def test_28_a_tensor_of_another_shape_is_named(rewritten, refused):
 def test_29_weights_that_are_no_numbers_are_refused(value, rewritten, refused):
     path = rewritten(lambda tensors, about: tensors["encoder.0.weight"].view(-1)[7:8].fill_(value))
     assert f"{path} holds NaN or infinite values in encoder.0.weight." in refused(path)
+
+
+DENSITY = tuple(f"density.{part}" for part in ("mean", "axes", "rest", "weights", "centres", "factors"))
+REFERENCE = ("reference.errors", "reference.surprises", *DENSITY)
+
+
+def test_28_the_reference_is_in_the_file(model_files):
+    assert set(REFERENCE) < set(modelfile.read(model_files["dense"], "model")[0])
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_28_a_missing_part_of_the_reference_is_named(name, rewritten, refused):
+    path = rewritten(lambda tensors, about: tensors.pop(name))
+    assert f"{path} is damaged: its reference lacks or adds {name}." in refused(path)
+
+
+def test_28_an_extra_part_of_the_reference_is_named(rewritten, refused):
+    path = rewritten(lambda tensors, about: tensors.update({"density.spare": torch.zeros(1)}))
+    assert f"{path} is damaged: its reference lacks or adds density.spare." in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        *((name, shape) for name in REFERENCE for shape in ((), (0,), (0, 0, 0), (1, 1), (1, 40, 40), (2, 2, 2, 2))),
+        *((name, (length,)) for name in DENSITY for length in (2, 33)),
+    ],
+    ids=str,
+)
+def test_28_a_part_of_the_reference_of_another_shape_is_refused(name, shape, rewritten, refused):
+    path = rewritten(lambda tensors, about: tensors.update({name: torch.ones(shape)}))
+    assert f"{path} is damaged: " in refused(path)
+
+
+def test_28_a_density_without_parts_is_refused(rewritten, refused):
+    empty = ("density.weights", "density.centres", "density.factors")
+    path = rewritten(lambda tensors, about: tensors.update({name: tensors[name][:0] for name in empty}))
+    assert f"{path} is damaged: the density has no parts." in refused(path)
+
+
+def test_28_a_reference_in_another_arithmetic_is_read(rewritten, run, dense):
+    path = rewritten(lambda tensors, about: tensors.update({name: tensors[name].bfloat16() for name in REFERENCE}))
+    assert run("info", path)[0] == 0
+    again = isthmus.load(path, device="cpu").reference
+    assert np.allclose(again.errors, dense.reference.errors, rtol=0.01)
+    assert np.allclose(again.density.mean, dense.reference.density.mean, rtol=0.01)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+@pytest.mark.parametrize("name", ["density.rest", "density.weights", "density.factors"])
+def test_29_variances_and_weights_that_are_not_positive_are_refused(name, value, rewritten, refused):
+    path = rewritten(lambda tensors, about: tensors[name].view(-1)[:1].fill_(value))
+    assert f"{path} is damaged: the density's variances and weights are not all positive." in refused(path)
+
+
+@pytest.mark.parametrize("name", ["errors", "surprises"])
+def test_29_a_reference_out_of_order_is_refused(name, rewritten, refused):
+    path = rewritten(lambda tensors, about: tensors[f"reference.{name}"][:2].copy_(torch.tensor([2e9, 1e9])))
+    assert f"{path} is damaged: the reference's {name} are no ascending list." in refused(path)
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_29_a_reference_that_is_no_number_is_refused(name, rewritten, refused):
+    path = rewritten(lambda tensors, about: tensors[name].view(-1)[:1].fill_(np.nan))
+    assert f"{path} holds NaN or infinite values in {name}." in refused(path)
 
 
 def test_30_a_newer_format_says_which_isthmus_it_needs(rewritten, refused):

@@ -15,7 +15,7 @@ from cyclopts import CycloptsError
 from isthmus.cli import judging, learning, working  # noqa: F401  # each registers its commands
 from isthmus.cli.app import MAX_BAD, app
 from isthmus.errors import Interrupted, IsthmusError, UsageError
-from isthmus.progress import say
+from isthmus.progress import remarks, say
 
 __all__ = ["MAX_BAD", "app", "main"]
 
@@ -23,7 +23,8 @@ __all__ = ["MAX_BAD", "app", "main"]
 def main() -> None:
     """Run the command line, and leave with its exit status."""
     try:
-        status = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
+        with remarks():
+            status = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError:
         status = UsageError.exit_status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,8 +65,27 @@ def show(result: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(result) if as_json else text)
 
 
-def show_rewritten(rewritten: Rewritten, out: Path, seconds: float, as_json: bool, quiet: bool = False) -> int:
-    """Print what became of images that were written again; return the exit status."""
+def show_rewritten(
+    rewritten: Rewritten,
+    out: Path,
+    seconds: float,
+    as_json: bool,
+    quiet: bool = False,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    remark: str = "",
+) -> int:
+    """Print what became of images that were written again; return the exit status.
+
+    Args:
+        rewritten: How many were, and what was skipped.
+        out: Where to.
+        seconds: How long it took.
+        as_json: Print one JSON object.
+        quiet: Do not name what was skipped on stderr.
+        facts: What else the JSON says.
+        remark: What else the text says.
+    """
     name = printable(str(out))
     for skipped in rewritten.skipped:
         if not quiet:
@@ -79,8 +99,11 @@ def show_rewritten(rewritten: Rewritten, out: Path, seconds: float, as_json: boo
         "seconds": round(seconds, 3),
         "images_per_second": round(rewritten.count / seconds, 1),
         "skipped": skipped_names,
+        **(facts or {}),
     }
     text = f"{rewritten.count:,} images in {seconds:.2f} s ({rewritten.count / seconds:,.0f} a second): {name}"
+    if remark:
+        text += f"\n{remark}"
     if rewritten.skipped:
         text += f"\n{len(skipped_names):,} skipped: {', '.join(skipped_names[:10])}{' ...' if len(skipped_names) > 10 else ''}"
     show(result, text, as_json)

@@ -1,4 +1,4 @@
-"""The commands that judge: `evaluate`, `info`."""
+"""The commands that judge: `evaluate`, `probe`, `novelty`, `report`, `info`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ def evaluate(
     /,
     *,
     split: str | None = None,
+    bound_samples: int = 0,
+    rates: bool = False,
+    plot: Path | None = None,
     data_dir: Path | None = None,
     max_bad: float = MAX_BAD,
     seed: int = 1,
     device: str = "auto",
+    overwrite: bool = False,
     json: bool = False,
 ) -> int:
     """Measure a model beside what one would use instead.
@@ -32,20 +36,179 @@ def evaluate(
         model: The model file.
         data: Clean images: a folder, .npz, .npy, an IDX file or folder, or a name.
         split: train, test or all; without it, what the model has not seen.
+        bound_samples: Also bound a VAE's negative log-likelihood, with so many importance samples for each image (5000).
+        rates: Also compress the images: bytes and loss of the model, and of PCA, JPEG and WebP at as many bytes.
+        plot: A .png for the chart of loss against bytes, as measured with --rates.
         data_dir: Folder that holds named data sets.
         max_bad: Share of unreadable pictures above which nothing is done; fewer are skipped and named.
         seed: Start of the noise's chance.
         device: auto, cpu, cuda or mps.
+        overwrite: Replace the chart.
         json: Print every number as one JSON object.
     """
     from isthmus.evaluating import evaluate as run
+    from isthmus.files import check_output, write_whole
     from isthmus.tables import format_scorecard
 
-    card = run(load_model(model, device), data, split=split, data_dir=data_dir, max_bad=max_bad, seed=seed).to_json()
+    if plot:
+        check_output(plot, overwrite=overwrite)
+    card = run(
+        load_model(model, device),
+        data,
+        split=split,
+        data_dir=data_dir,
+        max_bad=max_bad,
+        seed=seed,
+        bound_samples=bound_samples,
+        rates=rates or plot is not None,
+    ).to_json()
+    if plot:
+        from isthmus import figures
+
+        write_whole(plot, figures.rate_distortion(card["rates"]))
     for reason in card["skipped"]:
         say(f"Skipped {reason}")
     show(card, format_scorecard(card), json)
     return DONE_IN_PART if card["skipped"] else 0
+
+
+@app.command
+def probe(
+    model: Path,
+    data: Data,
+    /,
+    *,
+    classifiers: list[str] | None = None,
+    plot: Path | None = None,
+    data_dir: Path | None = None,
+    max_bad: float = MAX_BAD,
+    seed: int = 1,
+    device: str = "auto",
+    overwrite: bool = False,
+    json: bool = False,
+) -> int:
+    """Tell what codes are good for: simple classifiers on the codes, beside pixels and PCA of the same size.
+
+    Example: `isthmus probe digits.safetensors mnist`
+
+    Args:
+        model: The model file.
+        data: Clean images with labels: an .npz, IDX files, or a name.
+        classifiers: logistic and neighbours (both without it), forest.
+        plot: A .png for the chart.
+        data_dir: Folder that holds named data sets.
+        max_bad: Share of unreadable pictures above which nothing is done; fewer are skipped and named.
+        seed: Start of the noise's chance, for a model that cleans.
+        device: auto, cpu, cuda or mps.
+        overwrite: Replace the chart.
+        json: Print every number as one JSON object.
+    """
+    from isthmus.files import check_output
+    from isthmus.probing import CLASSIFIERS
+    from isthmus.probing import probe as run
+    from isthmus.tables import format_probe
+
+    if plot:
+        check_output(plot, overwrite=overwrite)
+    chosen = classifiers or CLASSIFIERS[:2]
+    result = run(load_model(model, device), data, classifiers=chosen, data_dir=data_dir, max_bad=max_bad, seed=seed).to_json()
+    if plot:
+        from isthmus import figures
+        from isthmus.files import write_whole
+
+        write_whole(plot, figures.bars(result["rows"]))
+    for reason in result["skipped"]:
+        say(f"Skipped {reason}")
+    show(result, format_probe(result), json)
+    return DONE_IN_PART if result["skipped"] else 0
+
+
+@app.command
+def novelty(
+    model: Path,
+    data: Data,
+    /,
+    *,
+    score: str = "",
+    split: str = "all",
+    plot: Path | None = None,
+    data_dir: Path | None = None,
+    max_bad: float = MAX_BAD,
+    device: str = "auto",
+    overwrite: bool = False,
+    json: bool = False,
+) -> int:
+    """Tell how unlike the training's images each image is, strangest first.
+
+    Example: `isthmus novelty digits.safetensors scans/ --plot strangest.png`
+
+    Args:
+        model: The model file.
+        data: Images: a picture, a folder, .npz, .npy, an IDX file or folder, or a name.
+        score: surprise (of the code; the default where the model knows it) or error (of what is given back).
+        split: train, test or all.
+        plot: A .png for the strangest images, and what the model makes of them.
+        data_dir: Folder that holds named data sets.
+        max_bad: Share of unreadable pictures above which nothing is done; fewer are skipped and named.
+        device: auto, cpu, cuda or mps.
+        overwrite: Replace the picture.
+        json: Print every score, in the order of the data, as one JSON object.
+    """
+    from isthmus.files import check_output, write_whole
+    from isthmus.novelty import novelty as run
+    from isthmus.tables import format_novelty
+
+    if plot:
+        check_output(plot, overwrite=overwrite)
+    trained = load_model(model, device)
+    found = run(trained, data, score=score, split=split, data_dir=data_dir, max_bad=max_bad)
+    if plot:
+        from isthmus import figures
+
+        worst = found.strangest[:10]
+        images = found.dataset.images[worst]
+        captions = [f"{found.scores[i]:.4g}" for i in worst]
+        write_whole(plot, figures.grid({"strangest": images, "given back": trained.restore_seen(images)}, [captions, []]))
+    result = found.to_json()
+    for reason in result["skipped"]:
+        say(f"Skipped {reason}")
+    show(result, format_novelty(result), json)
+    return DONE_IN_PART if result["skipped"] else 0
+
+
+@app.command
+def report(
+    model: Path,
+    data: Data,
+    /,
+    *,
+    out: Path,
+    data_dir: Path | None = None,
+    max_bad: float = MAX_BAD,
+    device: str = "auto",
+    overwrite: bool = False,
+    json: bool = False,
+) -> int:
+    """Write a page about a model: what it gives, where it fails, how it learnt, where its codes lie, what they are good for.
+
+    Example: `isthmus report digits.safetensors mnist --out page/`, then open `page/report.html`.
+
+    Args:
+        model: The model file.
+        data: Clean images: a folder, .npz, .npy, an IDX file or folder, or a name.
+        out: Folder for report.html and its figures.
+        data_dir: Folder that holds named data sets.
+        max_bad: Share of unreadable pictures above which nothing is done; fewer are skipped and named.
+        device: auto, cpu, cuda or mps.
+        overwrite: Replace what the folder holds.
+        json: Print the page's path as one JSON object.
+    """
+    from isthmus.errors import printable
+    from isthmus.portrait import portray
+
+    page = portray(load_model(model, device), data, out, data_dir=data_dir, max_bad=max_bad, overwrite=overwrite)
+    show({"report": printable(str(page))}, printable(str(page)), json)
+    return 0
 
 
 @app.command

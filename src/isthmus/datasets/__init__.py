@@ -53,10 +53,13 @@ def open_data(data: str | Path | Array, data_dir: Path | None = None, *, max_bad
         return _open_file(path, max_bad)
     if name in named.DOWNLOADS:
         return Arrays(name, {file.name: read_idx(file) for file in named.find(name, data_dir)})
+    if name in named.BINARIZED:
+        arrays = {file.name: read_idx(file) for file in named.find(named.BINARIZED[name], data_dir)}
+        return Arrays(name, {key: named.binarize(array) if array.ndim == 3 else array for key, array in arrays.items()})
     if name in named.EMBEDDED:
         images, labels = named.embedded(name)
         return Arrays(name, {"images": images, "labels": labels})
-    names = (*named.DOWNLOADS, *named.EMBEDDED)
+    names = (*named.DOWNLOADS, *named.BINARIZED, *named.EMBEDDED)
     raise DataError(
         f"There is no file or folder {printable(name)}, and no data set of that name.{nearest(name, names)} "
         f"Data sets with a name: {', '.join(names)}."

@@ -135,9 +135,15 @@ def _not_numpy(path: Path, error: Exception) -> DataError:
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:
     """Write named arrays as an .npz, whole or not at all."""
+    write_whole(path, npz_bytes(arrays))
+
+
+def npz_bytes(arrays: dict[str, Array], *, deflate: bool = False) -> bytes:
+    """Return named arrays as the bytes of an .npz, each deflated or as it is."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes a key for an option
-    write_whole(path, buffer.getvalue())
+    save = np.savez_compressed if deflate else np.savez
+    save(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes a key for an option
+    return buffer.getvalue()
 
 
 def write_npy(path: Path, array: Array) -> None:

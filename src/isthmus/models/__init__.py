@@ -47,6 +47,8 @@ class Architecture:
     """Default size of the code."""
     hidden: tuple[int, ...]
     """Default widths of the encoder's hidden layers; the decoder mirrors them."""
+    widths: tuple[int, int]
+    """Narrowest and widest hidden layers that are worth a try."""
     any_size: bool
     """Whether it takes images of any height and width, not only the one that it was trained on."""
     bfloat16: bool
@@ -63,6 +65,7 @@ MODELS: dict[str, Architecture] = {
         location="isthmus.models.dense:Dense",
         code=32,
         hidden=(),
+        widths=(64, 1024),
         any_size=False,
         bfloat16=False,
         batch_size=100,
@@ -73,6 +76,7 @@ MODELS: dict[str, Architecture] = {
         location="isthmus.models.convolutional:Convolutional",
         code=8,
         hidden=(16, 8),
+        widths=(8, 64),
         any_size=True,
         bfloat16=True,
         batch_size=50,
@@ -82,7 +86,14 @@ MODELS: dict[str, Architecture] = {
 
 
 def build(
-    name: str, *, image_shape: tuple[int, int, int], seen_channels: int, code: int, hidden: tuple[int, ...], code_kind: str
+    name: str,
+    *,
+    image_shape: tuple[int, int, int],
+    seen_channels: int,
+    code: int,
+    hidden: tuple[int, ...],
+    decoder_hidden: tuple[int, ...],
+    code_kind: str,
 ) -> Network:
     """Build a network with fresh weights.
 
@@ -92,6 +103,7 @@ def build(
         seen_channels: C' of the images that it sees.
         code: Numbers of the code ("dense") or channels of the code map ("conv").
         hidden: Widths of the encoder's hidden layers, from the image inward.
+        decoder_hidden: Widths of the decoder's, from the code outward; as many.
         code_kind: A name in `CODES`.
 
     Raises:
@@ -99,10 +111,15 @@ def build(
     """
     location = look_up("model", name, MODELS).location
     bottleneck = look_up("kind of code", code_kind, CODES)
-    if min((code, *hidden, *image_shape)) < 1:
-        raise UsageError(f"Sizes must be positive, not code {code}, hidden {hidden}, image {image_shape}.")
+    if min((code, *hidden, *decoder_hidden, *image_shape)) < 1:
+        raise UsageError(f"Sizes must be positive, not code {code}, hidden {hidden} and {decoder_hidden}, image {image_shape}.")
     module, _, attribute = location.partition(":")
     network: Network = getattr(importlib.import_module(module), attribute)(
-        image_shape=image_shape, seen_channels=seen_channels, code=code, hidden=hidden, bottleneck=bottleneck
+        image_shape=image_shape,
+        seen_channels=seen_channels,
+        code=code,
+        hidden=hidden,
+        decoder_hidden=decoder_hidden,
+        bottleneck=bottleneck,
     )
     return network

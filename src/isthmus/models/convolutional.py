@@ -22,22 +22,31 @@ class Convolutional(nn.Module):
         seen_channels: C' of what the encoder sees.
         code: Channels of the code map, whose sides are the image's divided by 2 for each layer.
         hidden: Filters of the encoder's layers before the code, from the image inward.
+        decoder_hidden: The same for the decoder, from the code outward.
         bottleneck: What makes the code of the encoder's last numbers.
 
     >>> import torch
     >>> from isthmus.codes import PointCode
-    >>> network = Convolutional(image_shape=(1, 28, 28), seen_channels=1, code=8, hidden=(16, 8), bottleneck=PointCode())
+    >>> sizes = {"code": 8, "hidden": (16, 8), "decoder_hidden": (8, 16)}
+    >>> network = Convolutional(image_shape=(1, 28, 28), seen_channels=1, bottleneck=PointCode(), **sizes)
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28)).shape
     (4385, torch.Size([2, 8, 4, 4]))
     """
 
     def __init__(
-        self, *, image_shape: tuple[int, int, int], seen_channels: int, code: int, hidden: tuple[int, ...], bottleneck: Code
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        seen_channels: int,
+        code: int,
+        hidden: tuple[int, ...],
+        decoder_hidden: tuple[int, ...],
+        bottleneck: Code,
     ):
         super().__init__()
         self.bottleneck = bottleneck
         inward = (seen_channels, *hidden, code * bottleneck.outputs_per_number)
-        outward = (code, code, *reversed(hidden))
+        outward = (code, code, *decoder_hidden)
         self.encoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(inward))
         self.decoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(outward))
         self.output = _convolution(outward[-1], image_shape[0])

@@ -20,24 +20,32 @@ class Dense(nn.Module):
         seen_channels: C' of what the encoder sees.
         code: Numbers in the code.
         hidden: Units of the encoder's hidden layers, from the image inward.
+        decoder_hidden: The same for the decoder, from the code outward.
         bottleneck: What makes the code of the encoder's last numbers.
 
     >>> import torch
     >>> from isthmus.codes import PointCode
-    >>> network = Dense(image_shape=(1, 28, 28), seen_channels=1, code=32, hidden=(), bottleneck=PointCode())
+    >>> network = Dense(image_shape=(1, 28, 28), seen_channels=1, code=32, hidden=(), decoder_hidden=(), bottleneck=PointCode())
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28)).shape
     (50992, torch.Size([2, 32]))
     """
 
     def __init__(
-        self, *, image_shape: tuple[int, int, int], seen_channels: int, code: int, hidden: tuple[int, ...], bottleneck: Code
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        seen_channels: int,
+        code: int,
+        hidden: tuple[int, ...],
+        decoder_hidden: tuple[int, ...],
+        bottleneck: Code,
     ):
         super().__init__()
         self.image_shape = image_shape
         self.bottleneck = bottleneck
         values = math.prod(image_shape)
         inward = (seen_channels * values // image_shape[0], *hidden, code * bottleneck.outputs_per_number)
-        outward = (code, *reversed(hidden), values)
+        outward = (code, *decoder_hidden, values)
         gains = (2.0, *[1.0] * len(hidden))  # images are mostly black: with twice the weights, fewer units start silent
         self.encoder = nn.ModuleList(_linear(*widths, gain) for widths, gain in zip(pairwise(inward), gains, strict=True))
         self.decoder = nn.ModuleList(_linear(*widths) for widths in pairwise(outward))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 from isthmus.codes import CODES
@@ -48,10 +49,12 @@ class Recipe:
     """Size of the code: its numbers (dense, 32) or the channels of its map (conv, 8), whose side halves with each layer."""
     hidden: tuple[int, ...] | None = None
     """Units (dense, none) or filters (conv, 16 8) of the layers before the code, as many as you like; the decoder mirrors them."""
+    decoder_hidden: tuple[int, ...] | None = None
+    """Units or filters of the decoder's layers instead, from the code outward; as many as before the code."""
     code_kind: str = "relu"
-    """What the code is: relu (numbers from 0 up, the textbook's), linear (any numbers) or gaussian (a distribution: a VAE)."""
+    """What the code is: relu (numbers from 0 up, the textbook's), linear, gaussian (a VAE's) or invariant (to the corruption)."""
     beta: float = 1.0
-    """Weight of a gaussian code's divergence from the prior; 1 is the evidence bound, more makes the code more regular."""
+    """Weight of the code's own cost beside the error: 1 is a VAE's evidence bound, more makes its code more regular."""
     beta_warm_up: float = 0.1
     """Share of the training in which that weight rises from nothing: from 0 up to 1."""
     loss: str = "bce"
@@ -132,24 +135,29 @@ class Recipe:
         if self.noise is not None and (self.task != "denoise" or self.corruption):
             raise UsageError("--noise is the strength for --task denoise; with --corruption, write it there.")
         noise = str(GaussianNoise(self.noise)) if self.noise is not None else ""
+        hidden = tuple(map(index, architecture.hidden if self.hidden is None else self.hidden))
         values: dict[str, object] = {
             "noise": None,  # now part of the corruption
             "prepare": str(parse(self.prepare)),
             "corruption": str(parse(self.corruption or noise or str(TASKS[self.task].corruption))),
-            "code": self.code or architecture.code,
-            "hidden": tuple(architecture.hidden if self.hidden is None else self.hidden),
-            "batch_size": self.batch_size or architecture.batch_size,
+            "code": index(self.code or architecture.code),
+            "hidden": hidden,
+            "decoder_hidden": hidden[::-1] if self.decoder_hidden is None else tuple(map(index, self.decoder_hidden)),
+            "batch_size": index(self.batch_size or architecture.batch_size),
             "learning_rate": self.learning_rate or architecture.learning_rate,
-            "epochs": self.epochs or (0 if self.budget else DEFAULT_EPOCHS),
+            "epochs": index(self.epochs or (0 if self.budget else DEFAULT_EPOCHS)),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def _unfit_values(self) -> list[str]:
-        hidden = self.hidden or ()
+        hidden, decoder_hidden = self.hidden or (), self.decoder_hidden or ()
+        as_many = len(decoder_hidden) == len(hidden) and all(1 <= width <= 1 << 20 for width in decoder_hidden)
+        mirrors = decoder_hidden == hidden[::-1]
         fits = {
             "code": (1 <= self.code <= 1 << 20, "a number from 1 up"),
             "hidden": (len(hidden) <= 64 and all(1 <= width <= 1 << 20 for width in hidden), "at most 64 numbers from 1 up"),
+            "decoder_hidden": (mirrors or as_many, f"as many numbers from 1 up as hidden has ({len(hidden)})"),
             "epochs": (0 <= self.epochs <= 1_000_000, "a number from 1 up"),
             "budget": (not self.budget or (self.budget_seconds or 0) > 0, "a time such as 90s, 10m or 1h"),
             "batch_size": (1 <= self.batch_size <= 1 << 20, "a number from 1 up"),

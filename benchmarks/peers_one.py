@@ -1,0 +1,186 @@
+"""One peer at the job of benchmarks/peers.py: 784 - 32 - 784 on MNIST, as the peer's own documentation says it is done.
+
+benchmarks/peers.py starts this script in a Python of its own (benchmarks/requirements-peers.txt) and compares. Alone:
+
+    python benchmarks/peers_one.py --data-dir DIR --peer pythae --out arrays.npz
+
+It prints one JSON object (seconds of learning, versions) and writes the codes of all digits and the restored test digits, which
+benchmarks/peers.py measures. Reading the data, importing and measuring are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.metadata
+import json
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BATCH_SIZE = 200
+LEARNING_RATE = 1e-3
+CODE = 32
+PIXELS = 784
+SEED = 0
+
+Learnt = tuple[float, Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
+"""Seconds of learning, what encodes `(n, 784)` to `(n, 32)`, and what gives images `(n, 784)` back for them."""
+
+
+def read_images(path: Path) -> np.ndarray:
+    """Return the images of a gzipped IDX file, `(n, 784)` float32 in [0, 1]."""
+    with gzip.open(path) as file:
+        content = file.read()
+    return np.frombuffer(content, np.uint8, offset=16).reshape(-1, PIXELS).astype(np.float32) / 255
+
+
+def learn_pca(images: np.ndarray, epochs: int) -> Learnt:
+    from sklearn.decomposition import PCA
+
+    pca = PCA(CODE, random_state=SEED)
+    began = time.perf_counter()
+    pca.fit(images)
+    return time.perf_counter() - began, pca.transform, pca.inverse_transform
+
+
+def learn_mlp(images: np.ndarray, epochs: int) -> Learnt:
+    from sklearn.neural_network import MLPRegressor
+
+    network = MLPRegressor(
+        hidden_layer_sizes=(CODE,),
+        batch_size=BATCH_SIZE,
+        learning_rate_init=LEARNING_RATE,
+        max_iter=epochs,
+        n_iter_no_change=epochs + 1,  # all of them
+        alpha=0,  # no weight decay: nobody else has any
+        random_state=SEED,
+    )
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it would like more epochs
+        network.fit(images, images)
+    seconds = time.perf_counter() - began
+    (inward, outward), (inward_bias, outward_bias) = network.coefs_, network.intercepts_
+    return seconds, lambda x: np.maximum(x @ inward + inward_bias, 0), lambda code: code @ outward + outward_bias
+
+
+def learn_pyautoencoder(images: np.ndarray, epochs: int) -> Learnt:
+    """Learn with the loop that its documentation shows: it brings none of its own."""
+    import torch
+    from pyautoencoder.vanilla import AE
+    from torch import nn
+    from torch.utils.data import DataLoader, TensorDataset
+
+    torch.manual_seed(SEED)
+    model = AE(nn.Sequential(nn.Linear(PIXELS, CODE), nn.ReLU()), nn.Linear(CODE, PIXELS))
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    batches = DataLoader(TensorDataset(torch.from_numpy(images)), batch_size=BATCH_SIZE, shuffle=True)
+    began = time.perf_counter()
+    for _ in range(epochs):
+        for (clean,) in batches:
+            optimizer.zero_grad()
+            loss = model.compute_loss(clean, model(clean), likelihood="bernoulli")
+            loss.objective.backward()
+            optimizer.step()
+    seconds = time.perf_counter() - began
+    return (
+        seconds,
+        lambda x: model.encode(torch.from_numpy(x)).z.numpy(),
+        lambda code: model.decode(torch.from_numpy(code)).x_hat.sigmoid().numpy(),
+    )
+
+
+def learn_pythae(images: np.ndarray, epochs: int) -> Learnt:
+    """Learn with its training pipeline; its autoencoder knows the squared error only."""
+    import torch
+    from pythae.models import AE, AEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.pipelines import TrainingPipeline
+    from pythae.trainers import BaseTrainerConfig
+    from torch import nn
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(PIXELS, CODE)
+
+        def forward(self, x: torch.Tensor) -> ModelOutput:
+            return ModelOutput(embedding=self.layer(x).relu())
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(CODE, PIXELS)
+
+        def forward(self, z: torch.Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=self.layer(z).sigmoid())
+
+    torch.manual_seed(SEED)
+    model = AE(AEConfig(input_dim=(PIXELS,), latent_dim=CODE), Encoder(), Decoder())
+    with tempfile.TemporaryDirectory() as folder:
+        settings = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=epochs,
+            per_device_train_batch_size=BATCH_SIZE,
+            learning_rate=LEARNING_RATE,
+            no_cuda=True,
+            seed=SEED,
+        )
+        pipeline = TrainingPipeline(model=model, training_config=settings)
+        began = time.perf_counter()
+        pipeline(train_data=images)
+        seconds = time.perf_counter() - began
+    model.eval()
+
+    def encode(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            codes: np.ndarray = model.encoder(torch.from_numpy(x)).embedding.numpy()
+        return codes
+
+    def decode(code: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            images: np.ndarray = model.decoder(torch.from_numpy(code)).reconstruction.numpy()
+        return images
+
+    return seconds, encode, decode
+
+
+PEERS: dict[str, tuple[str, Callable[[np.ndarray, int], Learnt]]] = {
+    "scikit-learn PCA": ("scikit-learn", learn_pca),
+    "scikit-learn MLPRegressor": ("scikit-learn", learn_mlp),
+    "pyautoencoder": ("pyautoencoder", learn_pyautoencoder),
+    "pythae": ("pythae", learn_pythae),
+}
+"""Name, the package that it is in, and how it learns."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder with mnist/*.gz")
+    parser.add_argument("--peer", choices=PEERS, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="an .npz for codes and restored digits")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--images", type=int, help="learn from and measure on so many only, to try the script")
+    options = parser.parse_args()
+
+    train, test = (
+        read_images(options.data_dir / f"mnist/{split}-images-idx3-ubyte.gz")[: options.images] for split in ("train", "t10k")
+    )
+    package, learn = PEERS[options.peer]
+    seconds, encode, decode = learn(train, options.epochs)
+    codes = {"train_codes": encode(train), "test_codes": encode(test)}
+    np.savez(options.out, restored=decode(codes["test_codes"]), **codes)
+    versions: dict[str, Any] = {"python": platform.python_version(), package: importlib.metadata.version(package)}
+    print(json.dumps({"seconds": seconds, "versions": versions}))
+
+
+if __name__ == "__main__":
+    main()

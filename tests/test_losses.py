@@ -1,0 +1,24 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Laplace, Normal
+
+from isthmus.losses import LOSSES
+
+LIKELIHOODS = {
+    "bce": lambda output, beta: Bernoulli(logits=output),
+    "mse": lambda output, beta: Normal(output, math.sqrt(beta / 2)),
+    "l1": lambda output, beta: Laplace(output, beta),
+}
+
+
+@pytest.mark.parametrize("beta", [0.01, 1.0, 4.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nats_are_minus_the_log_likelihood(loss, beta):
+    chance = torch.Generator().manual_seed(0)
+    output = torch.randn((4, 3, 5, 2), generator=chance)
+    clean = torch.rand((4, 3, 5, 2), generator=chance)
+    clean = (clean > 0.5).float() if loss == "bce" else clean
+    expected = -LIKELIHOODS[loss](output, beta).log_prob(clean).flatten(1).sum(1)
+    assert torch.allclose(LOSSES[loss].nats(output, clean, beta), expected, rtol=1e-4)
