@@ -1,8 +1,8 @@
-"""One peer at the job of benchmarks/peers.py: 784 - 32 - 784 on MNIST, as the peer's own documentation says it is done.
+"""One package at the job of benchmarks/peers.py: 784 - 32 - 784 on MNIST, as its own documentation says it is done.
 
-benchmarks/peers.py starts this script in a Python of its own (benchmarks/requirements-peers.txt) and compares. Alone:
+benchmarks/peers.py starts this script once for each, in a Python that has it, and compares. Alone:
 
-    python benchmarks/peers_one.py --data-dir DIR --peer pythae --out arrays.npz
+    python benchmarks/peers_one.py --data-dir DIR --method pythae --out arrays.npz
 
 It prints one JSON object (seconds of learning, versions) and writes the codes of all digits and the restored test digits, which
 benchmarks/peers.py measures. Reading the data, importing and measuring are not counted.
@@ -19,19 +19,32 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 BATCH_SIZE = 200
 LEARNING_RATE = 1e-3
+EPOCHS = 20
 CODE = 32
 PIXELS = 784
 SEED = 0
 
-Learnt = tuple[float, Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
-"""Seconds of learning, what encodes `(n, 784)` to `(n, 32)`, and what gives images `(n, 784)` back for them."""
+
+@dataclass(frozen=True, kw_only=True)
+class Learnt:
+    """What has been learnt."""
+
+    seconds: float
+    loss: str
+    parameters: int
+    epochs: int | None
+    encode: Callable[[np.ndarray], np.ndarray]
+    """From digits `(n, 784)` in [0, 1] to codes `(n, 32)`."""
+    decode: Callable[[np.ndarray], np.ndarray]
+    """And back."""
 
 
 def read_images(path: Path) -> np.ndarray:
@@ -41,18 +54,27 @@ def read_images(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=16).reshape(-1, PIXELS).astype(np.float32) / 255
 
 
-def learn_pca(images: np.ndarray, epochs: int) -> Learnt:
+def learn_pca(images: np.ndarray, epochs: int | None) -> Learnt:
     from sklearn.decomposition import PCA
 
     pca = PCA(CODE, random_state=SEED)
     began = time.perf_counter()
     pca.fit(images)
-    return time.perf_counter() - began, pca.transform, pca.inverse_transform
+    return Learnt(
+        seconds=time.perf_counter() - began,
+        loss="mse",
+        parameters=pca.components_.size + pca.mean_.size,
+        epochs=None,
+        encode=pca.transform,
+        decode=pca.inverse_transform,
+    )
 
 
-def learn_mlp(images: np.ndarray, epochs: int) -> Learnt:
+def learn_mlp(images: np.ndarray, epochs: int | None) -> Learnt:
+    """Learn with the squared error, the only one that it knows."""
     from sklearn.neural_network import MLPRegressor
 
+    epochs = epochs or EPOCHS
     network = MLPRegressor(
         hidden_layer_sizes=(CODE,),
         batch_size=BATCH_SIZE,
@@ -68,16 +90,24 @@ def learn_mlp(images: np.ndarray, epochs: int) -> Learnt:
         network.fit(images, images)
     seconds = time.perf_counter() - began
     (inward, outward), (inward_bias, outward_bias) = network.coefs_, network.intercepts_
-    return seconds, lambda x: np.maximum(x @ inward + inward_bias, 0), lambda code: code @ outward + outward_bias
+    return Learnt(
+        seconds=seconds,
+        loss="mse",
+        parameters=sum(array.size for array in (inward, inward_bias, outward, outward_bias)),
+        epochs=epochs,
+        encode=lambda x: np.maximum(x @ inward + inward_bias, 0),
+        decode=lambda code: code @ outward + outward_bias,
+    )
 
 
-def learn_pyautoencoder(images: np.ndarray, epochs: int) -> Learnt:
+def learn_pyautoencoder(images: np.ndarray, epochs: int | None) -> Learnt:
     """Learn with the loop that its documentation shows: it brings none of its own."""
     import torch
     from pyautoencoder.vanilla import AE
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
+    epochs = epochs or EPOCHS
     torch.manual_seed(SEED)
     model = AE(nn.Sequential(nn.Linear(PIXELS, CODE), nn.ReLU()), nn.Linear(CODE, PIXELS))
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
@@ -89,15 +119,17 @@ def learn_pyautoencoder(images: np.ndarray, epochs: int) -> Learnt:
             loss = model.compute_loss(clean, model(clean), likelihood="bernoulli")
             loss.objective.backward()
             optimizer.step()
-    seconds = time.perf_counter() - began
-    return (
-        seconds,
-        lambda x: model.encode(torch.from_numpy(x)).z.numpy(),
-        lambda code: model.decode(torch.from_numpy(code)).x_hat.sigmoid().numpy(),
+    return Learnt(
+        seconds=time.perf_counter() - began,
+        loss="bce",
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        epochs=epochs,
+        encode=lambda x: model.encode(torch.from_numpy(x)).z.numpy(),
+        decode=lambda code: model.decode(torch.from_numpy(code)).x_hat.sigmoid().numpy(),
     )
 
 
-def learn_pythae(images: np.ndarray, epochs: int) -> Learnt:
+def learn_pythae(images: np.ndarray, epochs: int | None) -> Learnt:
     """Learn with its training pipeline; its autoencoder knows the squared error only."""
     import torch
     from pythae.models import AE, AEConfig
@@ -123,6 +155,7 @@ def learn_pythae(images: np.ndarray, epochs: int) -> Learnt:
         def forward(self, z: torch.Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=self.layer(z).sigmoid())
 
+    epochs = epochs or EPOCHS
     torch.manual_seed(SEED)
     model = AE(AEConfig(input_dim=(PIXELS,), latent_dim=CODE), Encoder(), Decoder())
     with tempfile.TemporaryDirectory() as folder:
@@ -150,36 +183,65 @@ def learn_pythae(images: np.ndarray, epochs: int) -> Learnt:
             images: np.ndarray = model.decoder(torch.from_numpy(code)).reconstruction.numpy()
         return images
 
-    return seconds, encode, decode
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Learnt(seconds=seconds, loss="mse", parameters=parameters, epochs=epochs, encode=encode, decode=decode)
 
 
-PEERS: dict[str, tuple[str, Callable[[np.ndarray, int], Learnt]]] = {
+def learn_isthmus(images: np.ndarray, epochs: int | None, *, recipe: str, as_the_peers: bool = False, loss: str = "bce") -> Learnt:
+    """Learn by a named recipe, or with the peers' epochs, batches, rate and loss instead of its own."""
+    import sklearn.mixture  # noqa: F401  # loaded while learning otherwise
+
+    from isthmus.datasets import Dataset
+    from isthmus.recipes import find_recipe
+    from isthmus.recipes.chapter import CHAPTER
+    from isthmus.training import Trainer
+
+    chosen = replace(CHAPTER["dense"].as_in_the_book(), epochs=EPOCHS, loss=loss) if as_the_peers else find_recipe(recipe)
+    chosen = replace(chosen, epochs=epochs or chosen.epochs)
+    dataset = Dataset(images=np.rint(255 * images).astype(np.uint8).reshape(-1, 1, 28, 28), title="mnist")
+    began = time.perf_counter()
+    model = Trainer(chosen, dataset, dataset, device="cpu").fit()
+    return Learnt(
+        seconds=time.perf_counter() - began,
+        loss=chosen.loss,
+        parameters=model.parameters(),
+        epochs=chosen.epochs,
+        encode=lambda x: model.encode(x.reshape(-1, 1, 28, 28)),
+        decode=lambda code: model.decode(code).reshape(-1, PIXELS),
+    )
+
+
+METHODS: dict[str, tuple[str, Callable[[np.ndarray, int | None], Learnt]]] = {
     "scikit-learn PCA": ("scikit-learn", learn_pca),
     "scikit-learn MLPRegressor": ("scikit-learn", learn_mlp),
     "pyautoencoder": ("pyautoencoder", learn_pyautoencoder),
     "pythae": ("pythae", learn_pythae),
+    "isthmus, as they do": ("isthmus", partial(learn_isthmus, recipe="chapter-dense", as_the_peers=True)),
+    "isthmus, as they do, mse": ("isthmus", partial(learn_isthmus, recipe="chapter-dense", as_the_peers=True, loss="mse")),
+    "isthmus chapter-dense": ("isthmus", partial(learn_isthmus, recipe="chapter-dense")),
+    "isthmus dense-best": ("isthmus", partial(learn_isthmus, recipe="dense-best")),
 }
-"""Name, the package that it is in, and how it learns."""
+"""By name, the package, and how it learns."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True, help="folder with mnist/*.gz")
-    parser.add_argument("--peer", choices=PEERS, required=True)
+    parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument("--out", type=Path, required=True, help="an .npz for codes and restored digits")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, help="without it 20, or what a recipe of isthmus says")
     parser.add_argument("--images", type=int, help="learn from and measure on so many only, to try the script")
     options = parser.parse_args()
 
     train, test = (
         read_images(options.data_dir / f"mnist/{split}-images-idx3-ubyte.gz")[: options.images] for split in ("train", "t10k")
     )
-    package, learn = PEERS[options.peer]
-    seconds, encode, decode = learn(train, options.epochs)
-    codes = {"train_codes": encode(train), "test_codes": encode(test)}
-    np.savez(options.out, restored=decode(codes["test_codes"]), **codes)
-    versions: dict[str, Any] = {"python": platform.python_version(), package: importlib.metadata.version(package)}
-    print(json.dumps({"seconds": seconds, "versions": versions}))
+    package, learn = METHODS[options.method]
+    learnt = learn(train, options.epochs)
+    codes = {"train_codes": learnt.encode(train), "test_codes": learnt.encode(test)}
+    np.savez(options.out, restored=learnt.decode(codes["test_codes"]), **codes)
+    about = {name: getattr(learnt, name) for name in ("seconds", "loss", "epochs", "parameters")}
+    print(json.dumps({**about, "version": importlib.metadata.version(package), "python": platform.python_version()}))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_the_p_values_of_images_like_the_trainings_are_near_uniform(score, small
     assert found.held_out == 62
     assert found.p_values.min() >= 1 / 63
     assert found.p_values.max() <= 1
-    assert kstest(found.p_values, "uniform").statistic < 0.17
+    assert kstest(found.p_values, "uniform").statistic < 0.2
 
 
 @pytest.mark.parametrize("fields", [{}, {"prepare": "binarize"}, {"task": "describe"}, {"task": "denoise"}], ids=str)

@@ -95,6 +95,13 @@ def test_deviations_are_the_codes(codes):
     assert CodeDensity.fit(codes).deviations() == pytest.approx(codes.std(0), rel=0.02)
 
 
+def test_deviations_count_what_the_axes_leave_out():
+    codes = np.random.default_rng(0).normal(size=(2000, 5)) * [5, 4, 0.1, 0.1, 0.1]
+    density = CodeDensity.fit(codes)
+    assert len(density.axes) == 2
+    assert density.deviations() == pytest.approx(codes.std(0), rel=0.05)
+
+
 def test_the_parts_grow_with_the_codes_up_to_a_limit():
     chance = np.random.default_rng(0)
     parts = [len(CodeDensity.fit(chance.normal(size=(count, 1))).weights) for count in (2, 399, 400, 4400)]
