@@ -159,6 +159,20 @@ def test_a_stopped_tuning_goes_on_to_the_same_result(number, tuned, start, tmp_p
     ]
 
 
+def test_a_kill_between_any_two_writes_changes_nothing(small_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "SIZES", (1, 2))
+    options = {**SHORT, "epochs": 1, "trials": 5}
+    whole = tune(small_digits, out=tmp_path / "whole", **options)
+    lines = (tmp_path / "whole" / "trials.run" / "journal").read_bytes().splitlines(keepends=True)
+    begun = [place for place, line in enumerate(lines) if json.loads(line)["op_code"] == 4]  # Optuna's code of a new trial
+    assert len(begun) >= 5
+    for kept in range(begun[2], len(lines)):
+        folder = tmp_path / f"killed after {kept}" / "trials.run"
+        folder.mkdir(parents=True)
+        (folder / "journal").write_bytes(b"".join(lines[:kept]))
+        assert recipes_of(tune(small_digits, out=folder.parent, resume=True, **options)) == recipes_of(whole), lines[kept]
+
+
 def test_a_budget_ends_the_search_and_what_was_spent_counts(small_digits, tmp_path):
     first = tune(small_digits, out=tmp_path, budget="3s", **SHORT)
     assert 3 <= first.seconds < 5

@@ -127,8 +127,10 @@ class Search:
             raise IsthmusError(f"{name} is damaged ({type(error).__name__}): add --overwrite to begin anew.") from error
         for size, study in self.studies.items():
             for left in self._trials(size, "RUNNING"):
+                chosen = left.system_attrs.get("fixed_params", left.params)
+                if chosen.keys() == self._space(size).keys() and not self._trials(size, "WAITING"):
+                    study.enqueue_trial(chosen)  # if a kill left only some that were proposed, the seed proposes the same again
                 study.tell(left.number, state=optuna.trial.TrialState.FAIL)
-                study.enqueue_trial(left.params)
 
     def attempt(self, budget_seconds: float, stop: StopRequest, tell: Callable[[str], None]) -> None:
         """Let the size that has had the fewest trials try one more recipe.
