@@ -1,3 +1,5 @@
+import base64
+import io
 import re
 
 import numpy as np
@@ -6,6 +8,7 @@ from PIL import Image
 
 import isthmus
 from isthmus.datasets.named import embedded
+from isthmus.generating import Plane
 from isthmus.portrait import portray
 from isthmus.restoring import Model
 
@@ -40,9 +43,27 @@ def headings(folder):
 def test_the_page_is_self_contained(of_vae):
     page = (of_vae / "report.html").read_text()
     sources = re.findall(r"""(?:src|href|action|data|poster)\s*=\s*["']?([^"'\s>]+)""", page)
-    assert len(sources) == len(figures(of_vae))
+    assert len(sources) == len(figures(of_vae)) + 1, "the map has a ground and a sheet"
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert not re.search(r"<script|<link|<iframe|@import|url\(", page)
+    assert not re.search(r"<script.*src|<link|<iframe|@import|url\(|fetch|import\(|XMLHttp", page)
+
+
+def test_a_place_on_the_map_shows_what_the_model_gives_there(of_vae, vae, data):
+    page = (of_vae / "report.html").read_text()
+    side = int(re.search(r'class="map" data-side="(\d+)"', page)[1])
+    encoded = re.search(r'class="there"><img src="data:image/png;base64,([^"]+)"', page)[1]
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+        sheet = np.asarray(picture)
+    assert sheet.shape == (side * 14, side * 14)
+    with np.load(data) as arrays:
+        codes = vae.encode(arrays["images"][9::10])
+    plane = Plane.of(codes)
+    positions = plane.positions(codes)
+    (left, bottom), (right, top) = positions.min(0), positions.max(0)
+    for column, row in ((0, 0), (side - 1, 3), (5, side - 1)):
+        place = [[left + (right - left) * column / (side - 1), top + (bottom - top) * row / (side - 1)]]
+        there = sheet[14 * row : 14 * row + 14, 14 * column : 14 * column + 14] / 255
+        assert np.abs(there - vae.decode(plane.codes(np.array(place)))[0, 0]).max() < 0.6 / 255
 
 
 def test_all_that_can_be_said_is_on_the_page(of_vae):

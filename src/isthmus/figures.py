@@ -12,8 +12,9 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from PIL import Image
 
-from isthmus.images import Array, to_unit
+from isthmus.images import Array, from_unit, to_unit
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # after the backend: there may be no screen
@@ -142,10 +143,7 @@ def code_map(positions: Array, labels: Array | None, decoded: Array, extent: tup
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.6, 5.2))
     _scatter(left, positions, labels)
     left.set_title("codes")
-    side = math.isqrt(len(decoded))
-    channels, height, width = decoded.shape[1:]
-    rows = decoded.reshape(side, side, channels, height, width)
-    _show(right, rows.transpose(2, 0, 3, 1, 4).reshape(channels, side * height, side * width), extent)
+    _show(right, _mosaic(decoded), extent)
     right.set_title("what the model gives there")
     for axis in (left, right):
         axis.set_xlim(extent[:2])
@@ -161,6 +159,35 @@ def scatter(positions: Array, labels: Array | None) -> bytes:
     _scatter(axis, positions, labels)
     axis.axis("off")
     return _png(figure)
+
+
+def ground(positions: Array, labels: Array | None, extent: tuple[float, float, float, float]) -> bytes:
+    """Draw positions `(n, 2)` on a square that is all of the picture, so that a place on it is a share of its sides.
+
+    Args:
+        positions: Of codes.
+        labels: `(n,)`, drawn as colours, or None.
+        extent: (left, right, bottom, top) of the square.
+    """
+    figure = plt.figure(figsize=(5.2, 5.2))
+    axis = figure.add_axes((0, 0, 1, 1))
+    _scatter(axis, positions, labels)
+    axis.axis((*extent[:2], *extent[2:]))
+    axis.axis("off")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def sheet(images: Array, cell: int = 64) -> bytes:
+    """Return images `(side * side, C, H, W)` edge to edge as a square sheet, the longer side of each at most `cell` pixels."""
+    height, width = images.shape[2:]
+    shrink = max(1, math.ceil(max(height, width) / cell))
+    pixels = _mosaic(from_unit(images[:, :, ::shrink, ::shrink], np.dtype(np.uint8)))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels[:3], 0, -1)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def rate_distortion(points: Sequence[Mapping[str, Any]]) -> bytes:
@@ -214,6 +241,14 @@ def frontier(
     axis.set_ylabel("mean squared error on test images")
     axis.legend(frameon=False, fontsize=8, loc="lower left")
     return _png(figure)
+
+
+def _mosaic(images: Array) -> Array:
+    """Return images `(side * side, C, H, W)` edge to edge, `(C, side * H, side * W)`."""
+    side = math.isqrt(len(images))
+    channels, height, width = images.shape[1:]
+    rows = images.reshape(side, side, channels, height, width)
+    return rows.transpose(2, 0, 3, 1, 4).reshape(channels, side * height, side * width)
 
 
 def _scatter(axis: Any, positions: Array, labels: Array | None) -> None:

@@ -17,7 +17,7 @@ from isthmus.generating import Plane, traversals, walk
 from isthmus.images import Array, to_unit
 from isthmus.novelty import novelty
 from isthmus.probing import compare_codes
-from isthmus.report import Figure, Section, write_report
+from isthmus.report import Figure, Map, Section, write_report
 from isthmus.restoring import Model
 from isthmus.tables import model_table, probe_table, score_table
 
@@ -27,8 +27,11 @@ SHOWN = 10
 MAPPED = 3000
 """Codes on a map, at most."""
 
-MAP_SIDE = 18
-"""Decoded places on a side of the map."""
+MAP_SIDES = (8, 32)
+"""Decoded places on a side of the map, for large images and for small ones."""
+
+MAP_PIXELS = 1536
+"""Pixels that a side of the map has, about, where these do not decide."""
 
 
 def portray(
@@ -113,12 +116,17 @@ def _codes(model: Model, test: Dataset) -> list[Section]:
         return []  # one number, or one image: there is no map
     positions = plane.positions(codes)
     low, high = positions.min(0), positions.max(0)
-    decoded = plane.decoded(model, low, high, MAP_SIDE, test.image_shape[1:])
-    shown = [
-        Figure(
+    extent = (low[0], high[0], low[1], high[1])
+    side = int(np.clip(MAP_PIXELS // max(test.image_shape[1:]), *MAP_SIDES))
+    decoded = plane.decoded(model, low, high, side, test.image_shape[1:])
+    shown: list[Figure] = [
+        Map(
             "map",
-            figures.code_map(positions, labels, decoded, (low[0], high[0], low[1], high[1])),
-            "Codes along their two widest directions, and what the model makes of places on that plane.",
+            figures.code_map(positions, labels, decoded, extent),
+            "Codes along their two widest directions, and what the model makes of the place where you stand.",
+            figures.ground(positions, labels, extent),
+            figures.sheet(decoded),
+            side,
         )
     ]
     flat = codes.reshape(len(codes), -1)

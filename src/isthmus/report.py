@@ -1,4 +1,4 @@
-"""One self-contained HTML page of texts, tables and figures: no script, no request, to be kept or mailed."""
+"""One self-contained HTML page of texts, tables and figures: it requests nothing, and can be kept or mailed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,23 @@ class Figure:
     @property
     def source(self) -> str:
         """The picture as a data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+        return _data_url(self.png)
+
+
+@dataclass(frozen=True)
+class Map(Figure):
+    """A figure that on the page is a square to stand on: beside it is the image of the place."""
+
+    ground: bytes
+    """A PNG of the square, edge to edge."""
+    sheet: bytes
+    """A PNG of the images of the places, `side` x `side` of one size, edge to edge."""
+    side: int
+
+    @property
+    def sources(self) -> tuple[str, str]:
+        """The ground and the sheet as data URLs."""
+        return _data_url(self.ground), _data_url(self.sheet)
 
 
 @dataclass
@@ -59,3 +75,7 @@ def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
     path = folder / "report.html"
     write_whole(path, page.encode())
     return path
+
+
+def _data_url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

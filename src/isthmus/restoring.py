@@ -10,10 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from isthmus import modelfile
+from isthmus import kinds, modelfile
 from isthmus.codes import Code
 from isthmus.corruptions import parse
 from isthmus.devices import choose_bfloat16, choose_device
@@ -22,7 +21,6 @@ from isthmus.files import write_whole
 from isthmus.images import Array, Layout, check_values, from_unit, to_unit
 from isthmus.losses import LOSSES
 from isthmus.models import MODELS, Network, build
-from isthmus.pictures import read_picture
 from isthmus.recipes import Recipe
 from isthmus.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, Reference
 from isthmus.tasks import TASKS
@@ -79,22 +77,7 @@ class Model:
         Raises:
             DataError: If the shape, size, channels or values do not fit the model; the message says what does.
         """
-        if isinstance(images, list | tuple):
-            return type(images)(self.restore(image) for image in images)
-        if isinstance(images, Tensor):
-            return torch.from_numpy(self.restore(images.detach().cpu().numpy())).to(images.device)
-        if isinstance(images, Image.Image):
-            return self._restore_pil(images)
-        if isinstance(images, str | Path):
-            pixels = read_picture(Path(images)).pixels
-            return self.restore(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        array = np.asarray(images)
-        layout, batch = self._batch(array)
-        self._remark_on(batch)
-        restored = np.empty((len(batch), self.image_shape[0], *batch.shape[2:]), array.dtype)
-        for chosen, seen in self._chunks(batch):
-            restored[chosen] = from_unit(self._decode(self._encode(seen), (seen.shape[-2], seen.shape[-1])), array.dtype)
-        return layout.from_batch(restored)
+        return kinds.change(images, self._restore)
 
     def encode(self, images: Array) -> Array:
         """Return the codes of images: `(n, numbers)` or `(n, channels, h, w)` float32.
@@ -274,15 +257,13 @@ class Model:
         """Return what the model is given at work for clean images: `corrupt`, unless its task corrupts only to learn from it."""
         return clean if TASKS[self.recipe.task].clean_at_work else self.corrupt(clean, seed)
 
-    def _restore_pil(self, image: Image.Image) -> Image.Image:
-        """Restore a PIL image; a palette becomes RGB, transparency stays as it is."""
-        if image.mode == "P":
-            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        if image.mode not in ("LA", "RGBA"):
-            return Image.fromarray(self.restore(np.asarray(image)))
-        restored = Image.fromarray(self.restore(np.asarray(image.convert(image.mode[:-1]))))
-        restored.putalpha(image.getchannel("A"))
-        return restored
+    def _restore(self, array: Array) -> Array:
+        layout, batch = self._batch(array)
+        self._remark_on(batch)
+        restored = np.empty((len(batch), self.image_shape[0], *batch.shape[2:]), array.dtype)
+        for chosen, seen in self._chunks(batch):
+            restored[chosen] = from_unit(self._decode(self._encode(seen), (seen.shape[-2], seen.shape[-1])), array.dtype)
+        return layout.from_batch(restored)
 
     def restore_seen(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""
