@@ -3,7 +3,7 @@ import pytest
 import torch
 from skimage.transform import rotate
 
-from isthmus.corruptions import Binarize, Erase, Warp
+from isthmus.corruptions import Binarize, Erase, GaussianNoise, Warp, parse
 from isthmus.errors import UsageError
 from isthmus.images import to_unit
 
@@ -19,6 +19,23 @@ def test_binarized_values_are_black_or_white_as_often_as_their_brightness_says()
     assert torch.allclose(drawn.mean(0).flatten(), brightness, atol=0.015)
     assert drawn[..., 0].max() == 0
     assert drawn[..., -1].min() == 1
+
+
+def test_noise_of_a_range_of_strengths_has_one_for_each_image():
+    clean = torch.full((4000, 1, 16, 16), 0.5)
+    noisy = GaussianNoise(0.2, clip=False, least=0.05)(clean, chance())
+    deviations = noisy.flatten(1).std(1)
+    assert deviations.min() == pytest.approx(0.05, abs=0.01)
+    assert deviations.max() == pytest.approx(0.2, abs=0.03)
+    assert deviations.mean() == pytest.approx(0.125, abs=0.003)
+    assert str(parse("gaussian-noise(0.2, least=0.05)")) == "gaussian-noise(std=0.2, clip=True, least=0.05)"
+    assert str(GaussianNoise(0.2)) == "gaussian-noise(std=0.2, clip=True)"
+
+
+@pytest.mark.parametrize("least", [-0.1, 0.3])
+def test_the_smallest_strength_lies_below_the_largest(least):
+    with pytest.raises(UsageError, match=f"smallest standard deviation must lie between 0 and the largest, 0.2, not {least}"):
+        GaussianNoise(0.2, least=least)
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 30), (20, 41)])

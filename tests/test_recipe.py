@@ -17,7 +17,7 @@ def refusal(**fields):
 def test_all_unknown_names_are_told_at_once():
     assert refusal(task="denose", model="cnv", loss="bcee", code_kind="rellu", schedule="linear", precision="float16") == (
         "Unknown task 'denose'. Did you mean 'denoise'? There are: reconstruct, denoise, describe. "
-        "Unknown model 'cnv'. Did you mean 'conv'? There are: dense, conv. "
+        "Unknown model 'cnv'. Did you mean 'conv'? There are: dense, conv, photographic. "
         "Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse, l1. "
         "Unknown kind of code 'rellu'. Did you mean 'relu'? There are: relu, linear, gaussian, invariant. "
         "Unknown schedule 'linear'. There are: one-cycle, constant. "
@@ -98,8 +98,8 @@ def test_noise_becomes_the_corruption():
     ("corruption", "message"),
     [
         ("gausian-noise", "Unknown corruption 'gausian-noise'. Did you mean 'gaussian-noise'? There are: nothing, "),
-        ("gaussian-noise(strength=1)", "Cannot read 'strength=1' in 'gaussian-noise(strength=1)': gaussian-noise takes std, clip."),
-        ("gaussian-noise(loud)", "Cannot read 'loud' in 'gaussian-noise(loud)': gaussian-noise takes std, clip."),
+        ("gaussian-noise(loud=1)", "Cannot read 'loud=1' in 'gaussian-noise(loud=1)': gaussian-noise takes std, clip, least."),
+        ("gaussian-noise(loud)", "Cannot read 'loud' in 'gaussian-noise(loud)': gaussian-noise takes std, clip, least."),
         ("gaussian-noise(99)", "The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not 99."),
         ("salt-and-pepper(2)", "The share of lost pixels must lie between 0 and 1, not 2."),
         ("nothing(1)", "Cannot read '1' in 'nothing(1)': nothing takes no values."),

@@ -49,7 +49,8 @@ class Corruption:
         """Return the text that `parse` reads back."""
         name = next(name for name, kind in CORRUPTIONS.items() if kind is type(self))
         values = dataclasses.asdict(self)  # type: ignore[call-overload]  # every subclass is a dataclass
-        return f"{name}({', '.join(f'{key}={value!r}' for key, value in values.items())})" if values else name
+        given = [f"{key}={value!r}" for key, value in values.items() if value is not None]
+        return f"{name}({', '.join(given)})" if given else name
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,17 @@ class GaussianNoise(Corruption):
     """Standard deviation, where the image's range is [0, 1]."""
     clip: bool = True
     """Whether the result is clipped to [0, 1], as a stored picture would be."""
+    least: float | None = None
+    """Smallest standard deviation, where each image is to get one of its own, drawn evenly between this and `std`."""
 
     def __post_init__(self) -> None:
         """Check the strength."""
         if not 0 <= self.std <= 10:
             raise UsageError(f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}.")
+        if self.least is not None and not 0 <= self.least <= self.std:
+            raise UsageError(
+                f"The noise's smallest standard deviation must lie between 0 and the largest, {self.std}, not {self.least}."
+            )
 
     @property
     def stays_in_range(self) -> bool:
@@ -85,7 +92,10 @@ class GaussianNoise(Corruption):
 
     def __call__(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return clean + std x standard normal noise."""
-        noisy = clean.new_empty(clean.shape).normal_(0, self.std, generator=generator).add_(clean)
+        noise = clean.new_empty(clean.shape).normal_(0, self.std if self.least is None else 1, generator=generator)
+        if self.least is not None:
+            noise *= clean.new_empty((len(clean), 1, 1, 1)).uniform_(self.least, self.std, generator=generator)
+        noisy = noise.add_(clean)
         return noisy.clamp_(0, 1) if self.clip else noisy
 
 
@@ -233,8 +243,8 @@ def parse(text: str) -> Corruption:
     Raises:
         UsageError: If a name is unknown, or its values do not fit.
 
-    >>> parse("gaussian-noise(0.2)")
-    GaussianNoise(std=0.2, clip=True)
+    >>> parse("salt-and-pepper(0.2)")
+    SaltAndPepper(share=0.2)
     >>> parse("gaussian-noise(0.2) | salt-and-pepper") == GaussianNoise(0.2) | SaltAndPepper()
     True
     """

@@ -6,6 +6,7 @@ Numpy only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,17 @@ def from_unit(values: NDArray[np.floating], dtype: np.dtype[Any]) -> Array:
     top = np.iinfo(dtype).max
     steps: Array = np.rint(np.clip(values, 0, 1) * np.float32(top)).astype(dtype)
     return steps
+
+
+def widest(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+    """Return the type that keeps most of an image: floats before integers, long before short."""
+    return max(dtypes, key=lambda dtype: (dtype.kind == "f", dtype.itemsize))
+
+
+def alike(image: Array, channels: int, dtype: np.dtype[Any]) -> Array:
+    """Return an image `(C, H, W)` with another type, and as RGB if it is gray and three channels are wanted."""
+    image = image if image.dtype == dtype else from_unit(to_unit(image), dtype)
+    return image if len(image) == channels else np.repeat(image, channels, 0)
 
 
 def check_values(array: Array) -> None:

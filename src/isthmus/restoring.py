@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError, 
 from isthmus.files import write_whole
 from isthmus.images import Array, Layout, check_values, from_unit, to_unit
 from isthmus.losses import LOSSES
-from isthmus.models import MODELS, Network, build
+from isthmus.models import MODELS, Detail, Network, build, propagate
 from isthmus.recipes import Recipe
 from isthmus.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, Reference
 from isthmus.tasks import TASKS
@@ -86,7 +87,7 @@ class Model:
             images: As for `restore`; a single image is a batch of one.
         """
         _, batch = self._batch(np.asarray(images))
-        return np.concatenate([self._encode(seen).float().cpu().numpy() for _, seen in self._chunks(batch)])
+        return np.concatenate([self.bottleneck.point(self.encoded(seen)).float().cpu().numpy() for _, seen in self._chunks(batch)])
 
     def decode(self, codes: Array, size: tuple[int, int] | None = None) -> Array:
         """Return the images that codes stand for, `(n, C, H, W)` float32 in [0, 1].
@@ -96,8 +97,13 @@ class Model:
             size: (H, W) of the images; without it, that of the training images.
 
         Raises:
-            DataError: If the codes do not have this model's shape.
+            DataError: If the codes do not have this model's shape, or are no images without the detail beside them.
         """
+        if self.architecture.carries_detail:
+            raise DataError(
+                f"A {self.recipe.model} model carries detail around its code, so its codes alone are no images: "
+                "train a conv or a dense model to decode, generate or compress."
+            )
         size = size or self.image_shape[1:]
         codes = np.asarray(codes, np.float32)
         wanted = self.code_shape(size)
@@ -108,7 +114,7 @@ class Model:
             )
         step = _chunk_length((self.image_shape[0], *size))
         parts = np.split(codes, range(step, len(codes), step))
-        return np.concatenate([self._decode(torch.from_numpy(part).to(self.device), size) for part in parts])
+        return np.concatenate([self._image(self.output(torch.from_numpy(part).to(self.device), size)) for part in parts])
 
     def generate(self, count: int, seed: int = 0, size: tuple[int, int] | None = None) -> Array:
         """Return new images, `(count, C, H, W)` float32 in [0, 1].
@@ -149,8 +155,7 @@ class Model:
         density = self.reference.density if self.reference else None
         known = self.code_shape() if density else None
         for _, seen in self._chunks(batch):
-            code = self._encode(seen)
-            restored = self._decode(code, (seen.shape[-2], seen.shape[-1]))
+            code, restored = self._code_and_image(seen)
             if restored.shape == seen.shape:
                 scores["error"].append(np.square(restored - seen.cpu().numpy()).mean((1, 2, 3)))
             if density and code.shape[1:] == known:
@@ -202,7 +207,7 @@ class Model:
             raise DataError(f"This model decodes to {_times(self.image_shape[1:])} pixels, not {_times(size)}.")
         network = build_network(self.recipe, self.image_shape, device="meta")
         channels = self.corruption.seen_channels(self.image_shape[0])
-        encoded = network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta"))
+        encoded, _ = network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta"))
         return tuple(network.bottleneck.point(encoded).shape[1:])
 
     def parameters(self) -> int:
@@ -262,13 +267,12 @@ class Model:
         self._remark_on(batch)
         restored = np.empty((len(batch), self.image_shape[0], *batch.shape[2:]), array.dtype)
         for chosen, seen in self._chunks(batch):
-            restored[chosen] = from_unit(self._decode(self._encode(seen), (seen.shape[-2], seen.shape[-1])), array.dtype)
+            restored[chosen] = from_unit(self._code_and_image(seen)[1], array.dtype)
         return layout.from_batch(restored)
 
     def restore_seen(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""
-        parts = [self._decode(self._encode(batch), (batch.shape[-2], batch.shape[-1])) for _, batch in self._chunks(seen)]
-        return np.concatenate(parts)
+        return np.concatenate([self._code_and_image(batch)[1] for _, batch in self._chunks(seen)])
 
     def losses(self, seen: Array, clean: Array, seed: int = 0) -> Array:
         """Return what training makes small, for each image `(n,)`: the error of the network's own output and its code's cost.
@@ -281,9 +285,9 @@ class Model:
         parts = []
         generator = torch.Generator(self.device).manual_seed(seed)
         for chosen, batch in self._chunks(seen):
-            encoded = torch.cat([self.encoded(batch)] * self.bottleneck.views)
-            code, divergence = self.bottleneck.draw(encoded, generator)
-            output = self.output(code, (batch.shape[-2], batch.shape[-1]))
+            copies = batch.repeat(self.bottleneck.views, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+            with self._at_work():
+                output, divergence = propagate(cast(Network, self.network), copies, generator)
             errors = self.loss(output, torch.from_numpy(clean[chosen]).to(self.device), reduction="none").flatten(1)
             parts.append((errors.mean(1) + self.recipe.beta * divergence / errors.shape[1]).cpu().numpy())
         return np.concatenate(parts)
@@ -344,23 +348,33 @@ class Model:
         """What makes the code of what the encoder gives."""
         return cast(Network, self.network).bottleneck
 
-    def _encode(self, seen: Tensor) -> Tensor:
-        return self.bottleneck.point(self.encoded(seen))
-
     def encoded(self, seen: Tensor) -> Tensor:
         """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)` on the model's device."""
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            return cast(Network, self.network).encode(seen.contiguous(memory_format=torch.channels_last))
+        return self._encoded(seen)[0]
 
-    def output(self, code: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return logits or values `(B, C, H, W)` for a code on the model's device and a size (H, W)."""
+    def output(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a code on the model's device, a size (H, W), and detail beside the code."""
         code = code.float()  # as it comes back from `encode`, so that decode(encode(x)) is restore(x) to the last bit
         code = code.contiguous(memory_format=torch.channels_last) if code.dim() == 4 else code
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            return cast(Network, self.network).decode(code, size)
+        with self._at_work():
+            return cast(Network, self.network).decode(code, size, detail)
 
-    def _decode(self, code: Tensor, size: tuple[int, int]) -> Array:
-        return np.asarray(self.loss.image(self.output(code, size)).cpu().numpy())
+    def _encoded(self, seen: Tensor) -> tuple[Tensor, Detail]:
+        with self._at_work():
+            return cast(Network, self.network).encode(seen.contiguous(memory_format=torch.channels_last))
+
+    def _code_and_image(self, seen: Tensor) -> tuple[Tensor, Array]:
+        encoded, detail = self._encoded(seen)
+        code = self.bottleneck.point(encoded)
+        return code, self._image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail))
+
+    def _image(self, output: Tensor) -> Array:
+        return np.asarray(self.loss.image(output).cpu().numpy())
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            yield
 
 
 def load(path: str | Path, *, device: str = "auto") -> Model:

@@ -19,15 +19,16 @@ from typing import Any, cast
 import torch
 from lightning_fabric import Fabric
 
-from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
+from isthmus.datasets import MAX_BAD, Dataset, Patches, open_data, to_learn_from
 from isthmus.errors import DivergenceError, Interrupted, ModelFileError, UsageError, printable
 from isthmus.files import check_output
 from isthmus.images import Array, to_unit
-from isthmus.models import Network
+from isthmus.models import Network, propagate
 from isthmus.recipes import Recipe, base_fields
 from isthmus.reference import FIT_CODES
 from isthmus.restoring import Model, load
 from isthmus.runs import Run, StopRequest, compare, stop_requests
+from isthmus.supplying import supply
 
 BETAS = {"one-cycle": (0.9, 0.99), "constant": (0.9, 0.999)}
 """Adam's memory. A short one follows a rate that rises and falls within a few thousand steps (docs/experiments.md)."""
@@ -113,7 +114,7 @@ def train(
         _check_out(path, resume=resume, overwrite=overwrite)
     folder = Path(data_dir) if data_dir is not None else None
     source = open_data(complete.data if isinstance(data, Recipe) else data, folder, max_bad=max_bad)
-    dataset, held_out = train_and_test(source, complete.size)
+    dataset, held_out = to_learn_from(source, complete.size, complete.patch, VALIDATION_IMAGES)
     for skipped in dataset.skipped:
         warn(f"Skipped {skipped.reason}")
     trainer = Trainer(complete, dataset, held_out, device=device, watch=watch)
@@ -164,7 +165,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        dataset: Dataset,
+        dataset: Dataset | Patches,
         held_out: Dataset,
         *,
         device: str = "auto",
@@ -188,9 +189,9 @@ class Trainer:
             self.model.network.parameters(), lr=recipe.learning_rate, betas=BETAS[recipe.schedule], fused=True
         )
         _, self.optimizer = self.fabric.setup(self.model.network, self.adam)
-        images = dataset.images
-        self.images = torch.tensor(images if images.dtype == "uint8" else to_unit(images)).to(self.model.device)
-        mean = torch.from_numpy(to_unit(images[:: max(1, len(images) // 1000)]).mean((0, 2, 3)))  # of about a thousand
+        self.dataset = dataset
+        self.supply = supply(dataset, self.model.device)
+        mean = torch.from_numpy(to_unit(dataset.some(1000, recipe.seed).images).mean((0, 2, 3)))
         cast(Network, self.model.network).start_from(self.model.loss.output(mean).to(self.model.device))
         self.usual = to_unit(held_out.images[:VALIDATION_IMAGES])
         self.held_out = self.model.prepare(self.usual, recipe.seed)
@@ -258,17 +259,17 @@ class Trainer:
         self._set_rate(share)
         if self.order is None or state.position == 0:
             chance = torch.Generator().manual_seed(self._chance("order", 0))
-            self.order = torch.randperm(len(self.images), generator=chance).to(self.images.device)
+            self.order = torch.randperm(len(self.dataset), generator=chance).to(self.model.device)
         chosen = self.order[state.position * recipe.batch_size : (state.position + 1) * recipe.batch_size]
-        batch = self.images.index_select(0, chosen)  # ten times faster than images[chosen]
-        batch = batch.div(255) if batch.dtype == torch.uint8 else batch  # (B, C, H, W), float32 in one pass
+        batch = self.supply.batch(chosen, self._chance("cut", state.position))  # (B, C, H, W)
         self.generator.manual_seed(self._chance("corruption", state.position))
         clean = self.model.preparation(batch, self.generator)  # (B, C, H, W)
         views = self.model.bottleneck.views
         copies = clean if views == 1 else clean.repeat(views, 1, 1, 1)
         seen = self.model.corruption(copies, self.generator)  # (views x B, C', H, W)
+        network = cast(Network, self.model.network)
         with self.fabric.autocast():  # in one process the wrapped network would only add its 20 microseconds
-            output, divergence = self.model.network(seen.contiguous(memory_format=torch.channels_last), self.generator)
+            output, divergence = propagate(network, seen.contiguous(memory_format=torch.channels_last), self.generator)
         weight = recipe.beta * min(1.0, share / recipe.beta_warm_up if recipe.beta_warm_up else 1.0)
         loss = self.model.loss(output, clean) + divergence.mean() * (weight / clean[0].numel())
         self.fabric.backward(loss)
@@ -338,7 +339,7 @@ class Trainer:
 
     def _remember(self) -> None:
         """Let the model remember training images and held-out ones, as it will be given them: not prepared."""
-        images = to_unit(self.images[:: math.ceil(len(self.images) / FIT_CODES)].cpu().numpy())
+        images = to_unit(self.dataset.some(FIT_CODES, self.recipe.seed).images)
         self.model.remember(*(self.model.at_work(some, self.recipe.seed) for some in (images, self.usual)))
 
     def _moment(self) -> Moment:

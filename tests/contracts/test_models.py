@@ -5,15 +5,17 @@ import pytest
 import torch
 
 import isthmus
+from isthmus.bounds import importance_weighted_bound
 from isthmus.codes import CODES
 from isthmus.losses import LOSSES
-from isthmus.models import MODELS
+from isthmus.models import MODELS, propagate
 from isthmus.restoring import Model
 from isthmus.tasks import TASKS
 
 SHAPES = [(1, 28, 28), (3, 8, 8), (1, 1, 1), (1, 1, 9), (2, 7, 1), (3, 13, 5), (4, 17, 31)]
 
 models = pytest.mark.parametrize("name", MODELS)
+decoders = pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if not architecture.carries_detail])
 tasks = pytest.mark.parametrize("task", TASKS)
 codes = pytest.mark.parametrize("code_kind", CODES)
 losses = pytest.mark.parametrize("loss", LOSSES)
@@ -59,7 +61,7 @@ def test_a_fixed_size_model_refuses_other_sizes(name):
         born(name, (1, 8, 8)).restore(some(2, (1, 9, 8)))
 
 
-@models
+@decoders
 @codes
 @losses
 @shapes
@@ -71,7 +73,21 @@ def test_decode_of_encode_is_restore(name, code_kind, loss, shape):
     assert np.array_equal(model.decode(code, shape[1:]), model.restore(images))
 
 
-@models
+@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if architecture.carries_detail])
+def test_codes_that_are_no_images_alone_are_not_decoded(name):
+    model = born(name, (1, 16, 16), code_kind="gaussian")
+    codes = model.encode(some(2, (1, 16, 16)))
+    assert codes.shape == (2, *model.code_shape())
+    for act in (lambda: model.decode(codes), lambda: model.generate(2)):
+        with pytest.raises(
+            isthmus.DataError, match=f"A {name} model carries detail around its code, so its codes alone are no images"
+        ):
+            act()
+    with pytest.raises(isthmus.UsageError, match=f"A {name} model's code is not all that its images come from"):
+        importance_weighted_bound(model, np.ones((1, 1, 16, 16), np.float32), 5)
+
+
+@decoders
 def test_decode_of_encode_is_restore_over_many_chunks(name):
     model = born(name, (1, 128, 128))
     images = some(40, (1, 128, 128))
@@ -99,7 +115,7 @@ def test_every_parameter_learns(name, task, loss, code_kind):
     model = born(name, (1, 8, 8), task=task, loss=loss, code_kind=code_kind)
     clean = torch.from_numpy(some(64, (1, 8, 8)))
     seen = torch.from_numpy(model.corrupt(clean.repeat(model.bottleneck.views, 1, 1, 1).numpy()))
-    output, divergence = model.network(seen, torch.Generator())
+    output, divergence = propagate(model.network, seen, torch.Generator())
     (model.loss(output, clean) + divergence.mean()).backward()
     for parameter, tensor in model.network.named_parameters():
         assert tensor.grad is not None, parameter

@@ -11,6 +11,7 @@ from isthmus.datasets.arrays import Arrays, read_npy, read_npz
 from isthmus.datasets.dataset import SPLITS, Dataset, Rewritten, Skipped, Source, hold_out, train_and_test
 from isthmus.datasets.folder import MAX_BAD, Folder
 from isthmus.datasets.idx import is_idx, read_idx
+from isthmus.datasets.patches import Patches, read_patches
 from isthmus.errors import DataError, nearest, printable
 from isthmus.images import Array
 from isthmus.pictures import FORMATS, is_picture_name
@@ -21,11 +22,13 @@ __all__ = [
     "Arrays",
     "Dataset",
     "Folder",
+    "Patches",
     "Rewritten",
     "Skipped",
     "Source",
     "hold_out",
     "open_data",
+    "to_learn_from",
     "train_and_test",
 ]
 
@@ -64,6 +67,21 @@ def open_data(data: str | Path | Array, data_dir: Path | None = None, *, max_bad
         f"There is no file or folder {printable(name)}, and no data set of that name.{nearest(name, names)} "
         f"Data sets with a name: {', '.join(names)}."
     )
+
+
+def to_learn_from(source: Source, size: tuple[int, int] | None, patch: int, held_out: int) -> tuple[Dataset | Patches, Dataset]:
+    """Read a source once: what to learn from, whole or in squares, and images that are kept apart.
+
+    Args:
+        source: The images; without a test set of its own, every tenth is kept apart.
+        size: (H, W) to bring whole images to.
+        patch: Side of the squares to cut from pictures that are larger; 0 for whole images.
+        held_out: How many squares to cut from what is kept apart.
+    """
+    if not patch or not any(max(shape) > patch for shape in source.sizes()):
+        return train_and_test(source, size)
+    learnt, kept = read_patches(source, patch)
+    return learnt, kept.some(held_out, seed=0)
 
 
 def _open_file(path: Path, max_bad: float) -> Source:

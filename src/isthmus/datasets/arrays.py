@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from isthmus.datasets.dataset import SPLITS, Change, Dataset, Rewritten, hold_out
+from isthmus.datasets.dataset import SPLITS, Change, Dataset, Rewritten, Skipped, hold_out
 from isthmus.datasets.idx import is_idx, write_idx
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.files import check_output, write_whole
@@ -69,6 +70,18 @@ class Arrays:
         if size is not None and size != dataset.image_shape[1:]:
             dataset = replace(dataset, images=np.stack([resize(image, size) for image in dataset.images]))
         return dataset if self.has_test else hold_out(dataset, split)
+
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """Count the sizes (H, W) of the images."""
+        shapes = [Layout.of(array.shape).to_batch(array).shape for array in map(self.arrays.__getitem__, self.image_keys.values())]
+        return Counter({(height, width): count for count, _, height, width in shapes})
+
+    def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
+        """Read images, named by their place; see `Source.each`."""
+        for part, key in self.image_keys.items():
+            if split in ("all", part):
+                for place, image in enumerate(self._part(part, key).images):
+                    yield f"{key}[{place}]", image
 
     def _part(self, split: str, key: str) -> Dataset:
         images = Layout.of(self.arrays[key].shape).to_batch(self.arrays[key])

@@ -7,7 +7,9 @@ changed (`rewrite`): as many, in the same order, of the same shape and type, wit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -70,6 +72,10 @@ class Dataset:
             "skipped": [skipped.reason for skipped in self.skipped],
         }
 
+    def some(self, count: int, seed: int) -> Dataset:
+        """Return at most so many images, spread evenly; the seed is of no account, as nothing is cut from them."""
+        return self.take(slice(None, None, math.ceil(len(self) / count)))
+
     def take(self, chosen: slice | Array) -> Dataset:
         """Return some of the images, with their labels and names."""
         names = self.names and tuple(np.array(self.names, object)[chosen])
@@ -108,6 +114,12 @@ class Source(Protocol):
     def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
         """Read the images of a split ("train", "test" or "all") into memory, in one size (H, W)."""
 
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """Count the sizes (H, W) of the images, without reading them."""
+
+    def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
+        """Read images one after the other, each `(C, H, W)` in its own size, with its name; a split only if it has a test set."""
+
     def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
         """Write the same data to `out`, every image changed."""
 
@@ -128,7 +140,13 @@ def train_and_test(source: Source, size: tuple[int, int] | None = None) -> tuple
 
 def hold_out(dataset: Dataset, split: str) -> Dataset:
     """Return a split of data that has no test set of its own; of fewer than ten images, all are in every split."""
-    held_out = np.arange(len(dataset)) % HOLD_OUT_EVERY == HOLD_OUT_EVERY - 1
+    held_out = held_out_of(len(dataset))
     if split == "all" or not held_out.any():
         return dataset
     return dataset.take(held_out if split == "test" else ~held_out)
+
+
+def held_out_of(count: int) -> Array:
+    """Tell which of so many images are held out, `(count,)` bool."""
+    held_out: Array = np.arange(count) % HOLD_OUT_EVERY == HOLD_OUT_EVERY - 1
+    return held_out

@@ -15,7 +15,7 @@ from PIL import Image
 from isthmus.datasets.dataset import Change, Dataset, Rewritten, Skipped, hold_out
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.files import check_output, write_whole
-from isthmus.images import Array, from_unit, resize, to_unit
+from isthmus.images import Array, alike, resize, widest
 from isthmus.pictures import FORMATS, Picture, is_picture_name, read_picture, write_picture
 
 MAX_BAD = 0.5
@@ -92,12 +92,10 @@ class Folder:
         images: list[Array] = []
         names: list[str] = []
         skipped: list[Skipped] = []
-        for name, outcome in self._pictures():
-            if isinstance(outcome, Skipped):
-                skipped.append(outcome)
-                self._check_share(skipped)
+        for name, image in self.each():
+            if isinstance(image, Skipped):
+                skipped.append(image)
                 continue
-            image = np.moveaxis(outcome.pixels, -1, 0)
             images.append(resize(image, size or image.shape[1:]))
             names.append(name)
         if not images:
@@ -111,6 +109,17 @@ class Folder:
             skipped=tuple(skipped),
         )
         return hold_out(dataset, split)
+
+    def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
+        """Read all pictures, each in its own size; see `Source.each`."""
+        skipped: list[Skipped] = []
+        for name, outcome in self._pictures():
+            if isinstance(outcome, Skipped):
+                skipped.append(outcome)
+                self._check_share(skipped)
+                yield name, outcome
+            else:
+                yield name, np.moveaxis(outcome.pixels, -1, 0)
 
     def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
@@ -177,7 +186,5 @@ def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[l
 
 
 def _stack(images: list[Array]) -> Array:
-    channels = max(len(image) for image in images)
-    dtype = max((image.dtype for image in images), key=lambda d: (d.kind == "f", d.itemsize))
-    same = (image if image.dtype == dtype else from_unit(to_unit(image), dtype) for image in images)
-    return np.stack([image if len(image) == channels else np.repeat(image, channels, 0) for image in same])
+    channels, dtype = max(map(len, images)), widest([image.dtype for image in images])
+    return np.stack([alike(image, channels, dtype) for image in images])

@@ -1,6 +1,7 @@
 """The architectures, by name; one file each.
 
 Every network maps what it sees, `(B, C', H, W)`, to logits or values `(B, C, H, W)` through `encode`, a code and `decode`.
+A network may also carry detail around the code: then the code alone is no image.
 The table holds what the other rooms ask about an architecture, and loads it (and torch) only when one is built.
 """
 
@@ -8,31 +9,51 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from isthmus.codes import CODES
 from isthmus.errors import UsageError, look_up
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from isthmus.codes import Code
 
 
+Detail: TypeAlias = "tuple[Tensor, ...]"
+"""What a network carries around its code, each of them `(B, ...)`; nothing, for most."""
+
+
 class Network(Protocol):
-    """What every architecture offers, besides being a `torch.nn.Module` that maps (seen, generator) to (output, divergence)."""
+    """What every architecture offers, besides being a `torch.nn.Module`."""
 
     bottleneck: Code
     """What makes the code `(B, numbers)` or `(B, channels, h, w)` of what `encode` gives."""
 
-    def encode(self, seen: Tensor) -> Tensor:
-        """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)`."""
+    def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
+        """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)`, and the detail beside it."""
 
-    def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return logits or values `(B, C, H, W)` for a code and the image's size `(H, W)` in pixels."""
+    def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a code, the image's size `(H, W)` in pixels, and the detail."""
 
     def start_from(self, mean: Tensor) -> None:
         """Prepare fresh weights for images whose mean is `mean` `(C,)`, in logits or values as the output will be."""
+
+
+def propagate(network: Network, seen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Let a network draw its codes, as it does to learn.
+
+    Args:
+        network: Any network.
+        seen: `(views x B, C', H, W)`: as many copies of a batch as its code learns from, one after the other.
+        generator: Of the codes' chance.
+
+    Returns:
+        (logits or values `(B, C, H, W)`, what the codes cost in nats, for each image `(B,)` or for all).
+    """
+    encoded, detail = network.encode(seen)
+    code, divergence = network.bottleneck.draw(encoded, generator)
+    return network.decode(code, (seen.shape[-2], seen.shape[-1]), tuple(part[: len(code)] for part in detail)), divergence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +72,16 @@ class Architecture:
     """Narrowest and widest hidden layers that are worth a try."""
     any_size: bool
     """Whether it takes images of any height and width, not only the one that it was trained on."""
+    carries_detail: bool = False
+    """Whether detail goes around the code, so that the code alone is no image."""
     bfloat16: bool
     """Whether bfloat16 and channels_last make it faster (measured by benchmarks/chapter.py)."""
     batch_size: int
     """Default images per step."""
     learning_rate: float
     """Default peak of the one-cycle schedule."""
+    patch: int = 0
+    """Default side of the squares that it learns from; 0 for whole images."""
 
 
 MODELS: dict[str, Architecture] = {
@@ -81,6 +106,19 @@ MODELS: dict[str, Architecture] = {
         bfloat16=True,
         batch_size=50,
         learning_rate=1e-2,
+    ),
+    "photographic": Architecture(
+        summary="residual convolutions that correct what they see, with detail around the code; any image size",
+        location="isthmus.models.photographic:Photographic",
+        code=96,
+        hidden=(64,),
+        widths=(16, 96),
+        any_size=True,
+        carries_detail=True,
+        bfloat16=True,
+        batch_size=16,
+        learning_rate=1e-3,
+        patch=64,
     ),
 }
 

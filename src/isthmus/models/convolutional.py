@@ -6,10 +6,11 @@ Source: the textbook's second and third model (4,385 and 30,689 parameters); her
 from itertools import pairwise
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isthmus.codes import Code
+from isthmus.models import Detail
 
 
 class Convolutional(nn.Module):
@@ -29,7 +30,7 @@ class Convolutional(nn.Module):
     >>> from isthmus.codes import PointCode
     >>> sizes = {"code": 8, "hidden": (16, 8), "decoder_hidden": (8, 16)}
     >>> network = Convolutional(image_shape=(1, 28, 28), seen_channels=1, bottleneck=PointCode(), **sizes)
-    >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28)).shape
+    >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28))[0].shape
     (4385, torch.Size([2, 8, 4, 4]))
     """
 
@@ -60,7 +61,7 @@ class Convolutional(nn.Module):
         with torch.no_grad():
             self.output.bias.copy_(mean)
 
-    def encode(self, seen: Tensor) -> Tensor:
+    def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code map of, for a batch `(B, C', H, W)`.
 
         The map is `(B, code, H / 2^layers, W / 2^layers)`, rounded up.
@@ -68,9 +69,9 @@ class Convolutional(nn.Module):
         *inner, last = self.encoder
         for layer in inner:
             seen = _halve(layer(seen)).relu_()  # the largest, then the rectifier: the same as the other way round, and cheaper
-        return _halve(last(seen))
+        return _halve(last(seen)), ()
 
-    def decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+    def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
         """Return logits or values `(B, C, H, W)` of the given size `(H, W)` for a code map."""
         sizes = [size]
         for _ in range(len(self.decoder) - 1):
@@ -80,11 +81,6 @@ class Convolutional(nn.Module):
             x = layer(F.interpolate(x, size=doubled)).relu_()
         output: Tensor = self.output(x)
         return output
-
-    def forward(self, seen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`, and the cost of the code in between, in nats."""
-        code, divergence = self.bottleneck.draw(self.encode(seen), generator)
-        return self.decode(code, (seen.shape[-2], seen.shape[-1])), divergence
 
 
 def _halve(x: Tensor) -> Tensor:

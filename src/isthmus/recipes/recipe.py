@@ -44,11 +44,11 @@ class Recipe:
     prepare: str = "nothing"
     """What is done to every image first, and is wanted back with it: binarize makes it black and white, as a VAE's bound needs."""
     model: str = "conv"
-    """Architecture: conv (the default: convolutions, any image size) or dense (fully connected, one image size)."""
+    """Architecture: conv (the default: convolutions, any image size), dense (one image size) or photographic (large images)."""
     code: int = 0
-    """Size of the code: its numbers (dense, 32) or the channels of its map (conv, 8), whose side halves with each layer."""
+    """Size of the code: its numbers (dense 32), or channels of its map (conv 8, photographic 96), whose side halves by layers."""
     hidden: tuple[int, ...] | None = None
-    """Units (dense, none) or filters (conv, 16 8) of the layers before the code, as many as you like; the decoder mirrors them."""
+    """Units (dense, none) or filters (conv 16 8, photographic 64) of the layers before the code; the decoder mirrors them."""
     decoder_hidden: tuple[int, ...] | None = None
     """Units or filters of the decoder's layers instead, from the code outward; as many as before the code."""
     code_kind: str = "relu"
@@ -64,15 +64,17 @@ class Recipe:
     budget: str = ""
     """Time to train for, instead of epochs: 90s, 10m or 1h. The schedule is stretched over it."""
     batch_size: int = 0
-    """Images per step (dense 100, conv 50)."""
+    """Images per step (dense 100, conv 50, photographic 16)."""
     learning_rate: float = 0.0
-    """Peak of the learning rate (0.01)."""
+    """Peak of the learning rate (0.01; photographic 0.001)."""
     schedule: str = "one-cycle"
     """Course of the learning rate: one-cycle (up, then down to nothing) or constant (the textbook's)."""
     warm_up: float = 0.25
     """Share of the one-cycle training in which the rate rises: from 0 up, below 1."""
     size: tuple[int, int] | None = None
     """Height and width in pixels to bring the images to; without it, the size that most of them have."""
+    patch: int = -1
+    """Side in pixels of the squares that are cut from larger images to learn from (photographic 64); 0 takes whole images."""
     precision: str = "auto"
     """Arithmetic of the layers: auto (bfloat16 where it is faster), float32 or bfloat16."""
     seed: int = 0
@@ -145,10 +147,16 @@ class Recipe:
             "decoder_hidden": hidden[::-1] if self.decoder_hidden is None else tuple(map(index, self.decoder_hidden)),
             "batch_size": index(self.batch_size or architecture.batch_size),
             "learning_rate": self.learning_rate or architecture.learning_rate,
+            "patch": index(self._patch()),
             "epochs": index(self.epochs or (0 if self.budget else DEFAULT_EPOCHS)),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _patch(self) -> int:
+        if self.patch >= 0:
+            return self.patch
+        return 0 if self.size else MODELS[self.model].patch
 
     def _unfit_values(self) -> list[str]:
         hidden, decoder_hidden = self.hidden or (), self.decoder_hidden or ()
@@ -166,6 +174,7 @@ class Recipe:
             "beta_warm_up": (0 <= self.beta_warm_up <= 1, "from 0 up to 1"),
             "warm_up": (0 <= self.warm_up < 1, "from 0 up and below 1"),
             "size": (self.size is None or (len(self.size) == 2 and min(self.size) >= 1), "two numbers from 1 up, height and width"),
+            "patch": (0 <= self.patch <= 1 << 14, "a number from 1 up, or 0 for whole images"),
             "seed": (0 <= self.seed < 1 << 31, "a number from 0 to 2,147,483,647"),
         }
         problems = [f"{name} must be {wanted}, not {getattr(self, name)}." for name, (fit, wanted) in fits.items() if not fit]

