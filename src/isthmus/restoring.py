@@ -25,6 +25,7 @@ from isthmus.models import MODELS, Detail, Network, build, propagate
 from isthmus.recipes import Recipe
 from isthmus.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, Reference
 from isthmus.tasks import TASKS
+from isthmus.tiles import Tile, tiles
 
 LOG = logging.getLogger("isthmus")
 
@@ -33,6 +34,14 @@ LOOKED_AT = 64
 
 CHUNK_VALUES = 1 << 16
 """Values that go through the network at once: what they become inside still fits a processor's cache."""
+
+
+TILE_SIDE = 1024
+"""Height and width of what goes through the network at once of a larger picture."""
+
+Index = tuple[slice, ...]
+ALL = slice(None)
+WHOLE = Tile((ALL, ALL), (ALL, ALL), (ALL, ALL))
 
 
 class Model:
@@ -266,13 +275,16 @@ class Model:
         layout, batch = self._batch(array)
         self._remark_on(batch)
         restored = np.empty((len(batch), self.image_shape[0], *batch.shape[2:]), array.dtype)
-        for chosen, seen in self._chunks(batch):
-            restored[chosen] = from_unit(self._code_and_image(seen)[1], array.dtype)
+        for kept, window, inner in self._pieces(batch):
+            restored[kept] = from_unit(self._code_and_image(window)[1][inner], array.dtype)
         return layout.from_batch(restored)
 
     def restore_seen(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""
-        return np.concatenate([self._code_and_image(batch)[1] for _, batch in self._chunks(seen)])
+        restored = np.empty((len(seen), self.image_shape[0], *seen.shape[2:]), np.float32)
+        for kept, window, inner in self._pieces(seen):
+            restored[kept] = self._code_and_image(window)[1][inner]
+        return restored
 
     def losses(self, seen: Array, clean: Array, seed: int = 0) -> Array:
         """Return what training makes small, for each image `(n,)`: the error of the network's own output and its code's cost.
@@ -309,11 +321,10 @@ class Model:
 
     def _remark_on(self, batch: Array) -> None:
         """Log a warning, once, if images are stranger than all that were held out of the training."""
-        if self.warned or self.reference is None:
+        surprises = self.reference.surprises if self.reference else None
+        if self.warned or surprises is None or self.code_shape(batch.shape[2:]) != self.code_shape():
             return
-        scores = self.compare(batch[:LOOKED_AT])
-        surprises = self.reference.surprises
-        if surprises is not None and "surprise" in scores and np.median(scores["surprise"]) > surprises[-1]:
+        if np.median(self.compare(batch[:LOOKED_AT])["surprise"]) > surprises[-1]:
             self.warned = True
             LOG.warning("These images do not look like those that the model has learnt from: do not trust what it makes of them.")
 
@@ -340,8 +351,22 @@ class Model:
         step = _chunk_length(batch.shape[1:])
         for start in range(0, len(batch), step):
             chosen = slice(start, start + step)
-            seen = torch.from_numpy(to_unit(batch[chosen])).to(self.device)
-            yield chosen, seen.clamp_(0, 1) if self.corruption.stays_in_range else seen
+            yield chosen, self._floats(batch[chosen])
+
+    def _floats(self, batch: Array) -> Tensor:
+        seen = torch.from_numpy(to_unit(batch)).to(self.device)
+        return seen.clamp_(0, 1) if self.corruption.stays_in_range else seen
+
+    def _pieces(self, batch: Array) -> Iterator[tuple[Index, Tensor, Index]]:
+        """Yield what goes through the network at once: (where its result belongs, floats on the device, what of the result)."""
+        height, width = batch.shape[2:]
+        network = cast(Network, self.network)
+        parts = list(tiles((height, width), TILE_SIDE, network.reach, network.stride)) if self.architecture.any_size else [WHOLE]
+        step = _chunk_length(batch.shape[1:])
+        for start in range(0, len(batch), step):
+            chosen = slice(start, start + step)
+            for tile in parts:
+                yield (chosen, ALL, *tile.outer), self._floats(batch[(chosen, ALL, *tile.window)]), (ALL, ALL, *tile.inner)
 
     @property
     def bottleneck(self) -> Code:

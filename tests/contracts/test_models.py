@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import isthmus
+from isthmus import restoring
 from isthmus.bounds import importance_weighted_bound
 from isthmus.codes import CODES
 from isthmus.losses import LOSSES
@@ -53,6 +54,18 @@ def test_maps_what_it_sees_to_the_clean_shape(name, task, shape):
 def test_an_any_size_model_takes_sizes_that_it_was_not_built_for(name, shape):
     model = born(name, (shape[0], 28, 28))
     assert model.restore(some(2, shape)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if architecture.any_size])
+@pytest.mark.parametrize("hidden", [(), (9, 8), (9, 8, 7)], ids=len)
+def test_a_picture_in_tiles_shows_no_seam(name, hidden, monkeypatch):
+    model = born(name, (1, 28, 28), hidden=hidden, code_kind="linear")
+    picture = some(1, (1, 150, 131))
+    whole = model.restore_seen(picture)
+    assert whole.std() > 0.01
+    monkeypatch.setattr(restoring, "TILE_SIDE", 64)
+    assert np.abs(model.restore_seen(picture) - whole).max() < 1e-5
+    assert np.abs(model.restore(picture) - whole).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if not architecture.any_size])

@@ -29,6 +29,10 @@ class Network(Protocol):
 
     bottleneck: Code
     """What makes the code `(B, numbers)` or `(B, channels, h, w)` of what `encode` gives."""
+    stride: int
+    """Pixels on a side for one place of a code map: a part of a picture that begins at a multiple is coded as in the whole."""
+    reach: int
+    """How many pixels away a pixel's value may still depend on another."""
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)`, and the detail beside it."""

@@ -51,6 +51,8 @@ class Convolutional(nn.Module):
         self.encoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(inward))
         self.decoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(outward))
         self.output = _convolution(outward[-1], image_shape[0])
+        self.stride = 2 ** len(self.encoder)
+        self.reach = 4 * self.stride  # at each scale a convolution and a change of scale, inward and outward, of a pixel each
 
     def start_from(self, mean: Tensor) -> None:
         """Let the output begin at the images' mean.

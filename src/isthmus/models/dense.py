@@ -43,6 +43,7 @@ class Dense(nn.Module):
     ):
         super().__init__()
         self.image_shape = image_shape
+        self.stride = self.reach = max(image_shape)
         self.bottleneck = bottleneck
         values = math.prod(image_shape)
         inward = (seen_channels * values // image_shape[0], *hidden, code * bottleneck.outputs_per_number)

@@ -58,6 +58,8 @@ class Photographic(nn.Module):
         channels = image_shape[0]
         inward, outward = (*hidden, code), (code, *decoder_hidden)
         self.stride = FOLD * 2 ** len(hidden)
+        scales = [FOLD * 2**level for level in range(len(inward))]
+        self.reach = 4 * FOLD + sum((4 * BLOCKS + 2) * scale for scale in scales)  # head and tail; the blocks, inward and outward
         self.head = _convolution(seen_channels * FOLD**2, inward[0])
         self.inward = nn.ModuleList(_blocks(width) for width in inward)
         self.down = nn.ModuleList(nn.Conv2d(*widths, 2, stride=2) for widths in pairwise(inward))
