@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus.datasets import open_data
+from isthmus.datasets import folder, open_data
 from isthmus.datasets.idx import read_idx, write_idx
 from isthmus.errors import DataError, UsageError
 
@@ -187,6 +187,47 @@ def test_rewriting_a_folder_keeps_number_shape_type_order_names_and_notes(pictur
     assert after.names == before.names
     assert after.images.dtype == np.uint8
     assert np.array_equal(after.images, 255 - before.images)
+
+
+def test_a_folder_that_was_interrupted_goes_on_where_it_was(pictures, tmp_path):
+    def stop_after_three(done, total):
+        assert total == 20
+        if done >= 3:
+            raise KeyboardInterrupt
+
+    changed = []
+
+    def invert_one(images):
+        changed.append(len(images))
+        return invert(images)
+
+    out = tmp_path / "out"
+    for index, path in enumerate(sorted(pictures.rglob("*.png"))):
+        Image.new("L", (20 + index, 20)).save(path)  # each of another size, so that each is changed alone
+    with pytest.raises(KeyboardInterrupt):
+        open_data(pictures).rewrite(out, invert_one, watch=stop_after_three)
+    assert len(list(out.rglob("*.png"))) == 3
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    with pytest.raises(UsageError, match="exists already"):
+        open_data(pictures).rewrite(out, invert)
+    rewritten = open_data(pictures).rewrite(out, invert_one, resume=True)
+    assert (rewritten.count, rewritten.there) == (17, 3)
+    assert len(changed) == 20
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert names_below(out) == names_below(pictures)
+
+
+def test_many_large_pictures_are_not_changed_at_once(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "BATCH_BYTES", 4 * 28 * 28)
+    counts = []
+
+    def invert_some(images):
+        counts.append(len(images))
+        return invert(images)
+
+    assert open_data(pictures).rewrite(tmp_path / "out", invert_some).count == 20
+    assert max(counts) <= 5
+    assert sum(counts) == 20
 
 
 def test_rewriting_an_npz_changes_the_images_and_nothing_else(tmp_path, digits):

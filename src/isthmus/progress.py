@@ -1,4 +1,4 @@
-"""What a person sees on stderr while something takes time: a bar on a terminal, a line per epoch elsewhere."""
+"""What a person sees on stderr while something takes time: a bar on a terminal, elsewhere a line per epoch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def remarks(quiet: bool = False) -> Iterator[None]:
 
 
 class Progress:
-    """Shows how trainings go, one after the other."""
+    """Shows how trainings go, or other work, one after the other."""
 
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
@@ -69,6 +69,13 @@ class Progress:
             return _Lines(title)
         task = self.bar.add_task(title, total=1.0, state="")
         return lambda moment: self.bar.update(task, completed=min(1.0, moment.share), state=_state(moment))
+
+    def count(self, title: str) -> Callable[[int, int], None]:
+        """Return what shows how many of all pictures are done."""
+        if not self.bar:
+            return lambda done, total: None
+        task = self.bar.add_task(title, total=None, state="")
+        return lambda done, total: self.bar.update(task, completed=done, total=total, state=f"{done:,} of {total:,}")
 
 
 def _state(moment: Moment) -> str:

@@ -90,7 +90,7 @@ def show_rewritten(
     for skipped in rewritten.skipped:
         if not quiet:
             say(f"Skipped {skipped.reason}")
-    if not rewritten.count:
+    if not rewritten.count + rewritten.there:
         raise DataError(f"None of the pictures could be read: nothing was written to {name}.")
     skipped_names = [printable(skipped.name) for skipped in rewritten.skipped]
     result = {
@@ -98,10 +98,13 @@ def show_rewritten(
         "out": name,
         "seconds": round(seconds, 3),
         "images_per_second": round(rewritten.count / seconds, 1),
+        "there": rewritten.there,
         "skipped": skipped_names,
         **(facts or {}),
     }
     text = f"{rewritten.count:,} images in {seconds:.2f} s ({rewritten.count / seconds:,.0f} a second): {name}"
+    if rewritten.there:
+        text += f"\n{rewritten.there:,} were there already, and are as they were"
     if remark:
         text += f"\n{remark}"
     if rewritten.skipped:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from isthmus.cli.app import MAX_BAD, Data, app, load_model, open_source, show, show_rewritten
-from isthmus.progress import remarks
+from isthmus.progress import Progress, remarks
 
 
 @app.command
@@ -20,6 +20,7 @@ def restore(
     max_bad: float = MAX_BAD,
     device: str = "auto",
     overwrite: bool = False,
+    resume: bool = False,
     json: bool = False,
     quiet: bool = False,
 ) -> int:
@@ -37,13 +38,16 @@ def restore(
         max_bad: Share of unreadable pictures above which nothing more is done; fewer are skipped and named.
         device: auto, cpu, cuda or mps.
         overwrite: Replace what is there.
+        resume: Leave what is there as it is, and do the rest: a folder that was interrupted goes on where it was.
         json: Print the result as one JSON object.
-        quiet: No remarks.
+        quiet: No progress, and no remarks.
     """
     trained = load_model(model, device)
     began = time.perf_counter()
-    with remarks(quiet):
-        rewritten = open_source(data, data_dir, max_bad).rewrite(out, trained.restore, overwrite=overwrite)
+    source = open_source(data, data_dir, max_bad)
+    with remarks(quiet), Progress(quiet) as progress:
+        watch = progress.count(out.name)
+        rewritten = source.rewrite(out, trained.restore, overwrite=overwrite, resume=resume, watch=watch)
     return show_rewritten(rewritten, out, time.perf_counter() - began, json, quiet)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.datasets.dataset import SPLITS, Change, Dataset, Rewritten, Skipped, hold_out
+from isthmus.datasets.dataset import SPLITS, Change, Dataset, Rewritten, Skipped, Watch, hold_out
 from isthmus.datasets.idx import is_idx, write_idx
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.files import check_output, write_whole
@@ -73,8 +73,11 @@ class Arrays:
 
     def sizes(self) -> Counter[tuple[int, int]]:
         """Count the sizes (H, W) of the images."""
-        shapes = [Layout.of(array.shape).to_batch(array).shape for array in map(self.arrays.__getitem__, self.image_keys.values())]
-        return Counter({(height, width): count for count, _, height, width in shapes})
+        counts: Counter[tuple[int, int]] = Counter()
+        for key in self.image_keys.values():
+            count, _, height, width = Layout.of(self.arrays[key].shape).to_batch(self.arrays[key]).shape
+            counts[height, width] += count
+        return counts
 
     def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
         """Read images, named by their place; see `Source.each`."""
@@ -95,18 +98,23 @@ class Arrays:
         ]
         return Dataset(images=images, title=self.title, labels=labels[0] if labels else None)
 
-    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
+    def rewrite(
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+    ) -> Rewritten:
         """Write all arrays, the images changed; the kind of file is the one that `out` names."""
         keys = set(self.image_keys.values())
         writer = _array_writer(out, self.arrays)
-        check_output(out, overwrite=overwrite)
+        count = self.sizes().total()
+        if resume and out.is_file():
+            return Rewritten(0, there=count)
+        check_output(out, overwrite=overwrite or resume)
         for key in keys:
             try:
                 check_values(self.arrays[key])
             except DataError as error:
                 raise DataError(f"{self.title}: {error}") from None
         writer({key: change(array) if key in keys else array for key, array in self.arrays.items()})
-        return Rewritten(sum(Layout.of(self.arrays[key].shape).to_batch(self.arrays[key]).shape[0] for key in keys))
+        return Rewritten(count)
 
 
 def read_npy(path: Path) -> Array:

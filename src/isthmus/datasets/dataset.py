@@ -26,6 +26,9 @@ HOLD_OUT_EVERY = 10
 Change = Callable[[Array], Array]
 """Maps an array of images to one of the same shape and type."""
 
+Watch = Callable[[int, int], None]
+"""Called with how many images are done, and how many there are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
@@ -98,6 +101,8 @@ class Rewritten:
     """Images written."""
     skipped: tuple[Skipped, ...] = ()
     """The files that could not be read, and so were not written."""
+    there: int = 0
+    """Images that an earlier run had written, and this one left as they were."""
 
 
 class Source(Protocol):
@@ -120,8 +125,10 @@ class Source(Protocol):
     def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
         """Read images one after the other, each `(C, H, W)` in its own size, with its name; a split only if it has a test set."""
 
-    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
-        """Write the same data to `out`, every image changed."""
+    def rewrite(
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+    ) -> Rewritten:
+        """Write the same data to `out`, every image changed; to resume, only what is not there."""
 
 
 def train_and_test(source: Source, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from isthmus.datasets.dataset import Change, Dataset, Rewritten, Skipped, hold_out
+from isthmus.datasets.dataset import Change, Dataset, Rewritten, Skipped, Watch, hold_out
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.files import check_output, write_whole
 from isthmus.images import Array, alike, resize, widest
@@ -21,8 +21,11 @@ from isthmus.pictures import FORMATS, Picture, is_picture_name, read_picture, wr
 MAX_BAD = 0.5
 """Where more than this share of a folder's pictures cannot be read, something else is wrong than a few files."""
 
-BATCH = 256
-"""Pictures of one size that are changed, and held in memory, at once."""
+BATCH, BATCH_BYTES = 256, 1 << 26
+"""At most so many pictures of one size, and not many more bytes of them, are changed at once."""
+
+AHEAD = 4
+"""Pictures that are decoded ahead, for each processor core."""
 
 SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
 """Files beside the pictures that are copied with them: they hold labels."""
@@ -113,7 +116,7 @@ class Folder:
     def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
         """Read all pictures, each in its own size; see `Source.each`."""
         skipped: list[Skipped] = []
-        for name, outcome in self._pictures():
+        for name, outcome in self._pictures(self.files):
             if isinstance(outcome, Skipped):
                 skipped.append(outcome)
                 self._check_share(skipped)
@@ -121,14 +124,19 @@ class Folder:
             else:
                 yield name, np.moveaxis(outcome.pixels, -1, 0)
 
-    def rewrite(self, out: Path, change: Change, *, overwrite: bool = False) -> Rewritten:
+    def rewrite(
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+    ) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
         single = len(self.files) == 1 and is_picture_name(out.name)
         if out.resolve() == self.root.resolve():
             raise UsageError(f"{printable(str(out))} is the input itself: name another --out.")
-        check_output(out, overwrite=overwrite)
+        check_output(out, overwrite=overwrite or resume)
+        places = {str(file): out if single else out / file for file in self.files}
+        left = tuple(file for file in self.files if not (resume and places[str(file)].exists()))
+        there = len(self.files) - len(left)
         count, skipped = 0, list[Skipped]()
-        for names, pictures, failures in _runs(self._pictures()):
+        for names, pictures, failures in _runs(self._pictures(left)):
             changed: Array | None = None
             if pictures:
                 try:
@@ -137,14 +145,15 @@ class Folder:
                     failures = [*failures, *(Skipped(name, f"{printable(name)}: {error}") for name in names)]
             skipped += failures
             self._check_share(skipped)
-            if changed is None:
-                continue
-            for path, picture, pixels in zip(names, pictures, changed, strict=True):
-                write_picture(out if single else out / path, replace(picture, pixels=np.moveaxis(pixels, 0, -1)))
-            count += len(pictures)
+            if changed is not None:
+                for name, picture, pixels in zip(names, pictures, changed, strict=True):
+                    write_picture(places[name], replace(picture, pixels=np.moveaxis(pixels, 0, -1)))
+                count += len(pictures)
+            if watch:
+                watch(there + count + len(skipped), len(self.files))
         for sidecar in self.sidecars:
             write_whole(out / sidecar, (self.root / sidecar).read_bytes())
-        return Rewritten(count, tuple(skipped))
+        return Rewritten(count, tuple(skipped), there)
 
     def _check_share(self, skipped: list[Skipped]) -> None:
         if len(skipped) > self.max_bad * len(self.files):
@@ -153,8 +162,8 @@ class Folder:
                 f"more than --max-bad {self.max_bad:g} allows; the first: {skipped[0].reason}"
             )
 
-    def _pictures(self) -> Iterator[tuple[str, Picture | Skipped]]:
-        """Decode the pictures ahead, in threads, in order."""
+    def _pictures(self, files: Iterable[Path]) -> Iterator[tuple[str, Picture | Skipped]]:
+        """Decode pictures a little ahead, in threads, in order."""
 
         def read(file: Path) -> tuple[str, Picture | Skipped]:
             try:
@@ -162,13 +171,19 @@ class Folder:
             except DataError as error:
                 return str(file), Skipped(str(file), str(error))
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in range(0, len(self.files), BATCH):
-                yield from pool.map(read, self.files[start : start + BATCH])
+        cores = os.cpu_count() or 1
+        with ThreadPoolExecutor(cores) as pool:
+            ahead: deque[Future[tuple[str, Picture | Skipped]]] = deque()
+            for file in files:
+                ahead.append(pool.submit(read, file))
+                if len(ahead) > AHEAD * cores:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
 
 def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
-    """Group neighbours of one shape and type, up to `BATCH`, so that they can be changed together."""
+    """Group neighbours of one shape and type, up to `BATCH` and `BATCH_BYTES`, so that they can be changed together."""
     names: list[str] = []
     pictures: list[Picture] = []
     failures: list[Skipped] = []
@@ -177,7 +192,8 @@ def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[l
             failures.append(outcome)
             continue
         kind = (outcome.pixels.shape, outcome.pixels.dtype)
-        if pictures and (len(pictures) == BATCH or kind != (pictures[0].pixels.shape, pictures[0].pixels.dtype)):
+        full = len(pictures) == BATCH or len(pictures) * outcome.pixels.nbytes > BATCH_BYTES
+        if pictures and (full or kind != (pictures[0].pixels.shape, pictures[0].pixels.dtype)):
             yield names, pictures, failures
             names, pictures, failures = [], [], []
         names.append(name)
