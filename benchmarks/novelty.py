@@ -69,7 +69,7 @@ def alternatives(known: Array, images: Array) -> dict[str, Array]:
     """Return what one would use instead: PCA's error and an isolation forest's score, higher for stranger."""
     table, seen = (to_unit(part).reshape(len(part), -1) for part in (known, images))
     pca = PCA(32, random_state=0).fit(table)
-    forest = IsolationForest(100, random_state=0, n_jobs=-1).fit(table)
+    forest = IsolationForest(n_estimators=100, random_state=0, n_jobs=-1).fit(table)
     error = np.square(pca.inverse_transform(pca.transform(seen)) - seen).mean(1)
     return {"PCA 32, error": error, "isolation forest": -forest.score_samples(seen)}
 
