@@ -2,7 +2,7 @@
 
     python benchmarks/novelty.py --data-dir DIR [--epochs 6] [--digits 0 1 2] [--model M.safetensors]
 
-First, for a model of all digits (`dense-best`, or --model): MNIST's test digits against Fashion-MNIST's test images where
+First, for a model of all digits (`conv-best`, or --model): MNIST's test digits against Fashion-MNIST's test images where
 DIR or the network has them, against letters drawn from a font, and against scikit-learn's 8 x 8 digits enlarged. Then each digit is
 held out of the training in turn, and told from the other nine on the test set: by the two scores of isthmus, by the error of
 PCA with as many numbers, and by an isolation forest on the pixels.
@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     source = open_data("mnist", options.data_dir)
     train, test = source.read("train"), source.read("test")
-    model = isthmus.load(options.model) if options.model else isthmus.train(train.images, recipe="dense-best")
+    model = isthmus.load(options.model) if options.model else isthmus.train(train.images, recipe="conv-best")
     usual = model.compare(test.images)
     for name, images in foreign(options.data_dir).items():
         strange = model.compare(images)

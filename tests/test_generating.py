@@ -47,7 +47,7 @@ def test_a_traversal_changes_one_number_of_the_code_as_far_as_codes_spread(dense
 def test_traversals_are_of_the_numbers_that_vary_most(model, digits):
     images = traversals(model, digits[3], rows=3, steps=4)
     assert images.shape == (12, 1, 28, 28)
-    widest = np.argsort(-model.reference.density.deviations())[:3]
+    widest = np.argsort(-model.reference.density.deviations)[:3]
     for row, number in enumerate(widest):
         assert np.allclose(images[4 * row : 4 * row + 4], traverse(model, digits[3], int(number), 4), atol=1e-6)
 

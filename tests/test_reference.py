@@ -2,118 +2,48 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
-from sklearn.mixture import GaussianMixture
 
 import isthmus
 from isthmus.novelty import novelty
-from isthmus.reference import CODES_PER_PART, MAX_NUMBERS, MAX_PARTS, CodeDensity, Reference
+from isthmus.reference import MAX_NUMBERS, CodeDensity, Reference
 from isthmus.restoring import Model
 
-FIELDS = ("mean", "axes", "rest", "weights", "centres", "factors")
 
-
-def one_heap(count=150, seed=0):
-    """Codes of 3 numbers, normal and correlated: too few for a second part."""
-    mixing = np.array([[1.0, 0.4, 0.0], [0.0, 0.8, -0.3], [0.2, 0.0, 1.2]])
-    return np.random.default_rng(seed).normal(size=(count, 3)) @ mixing + [1, -2, 5]
-
-
-def two_heaps(count=500, seed=0):
-    """Codes of 2 numbers, in two heaps that lie apart."""
+def cone(count=4000, seed=0):
+    """Codes of 5 numbers that lie around one direction, at lengths from 1 to 20."""
     chance = np.random.default_rng(seed)
-    heap = chance.integers(0, 2, count)[:, None]
-    return chance.normal(size=(count, 2)) * np.where(heap, 0.5, 1.0) + heap * [8, 5]
+    directions = np.array([1, 2, 0, 0, -1]) / np.sqrt(6) + chance.normal(size=(count, 5)) * 0.05
+    return directions * np.exp(chance.uniform(0, 3, (count, 1)))
 
 
-def flat_heap(count=3000, seed=0):
-    """Codes of 10 numbers, wide in two directions only."""
-    chance = np.random.default_rng(seed)
-    rotation = np.linalg.qr(np.random.default_rng(9).normal(size=(10, 10)))[0]
-    deviations = np.array([5, 4, *[0.1] * 8])
-    return chance.normal(size=(count, 10)) * deviations @ rotation, rotation.T @ np.diag(deviations**2) @ rotation
-
-
-def test_the_surprise_of_one_heap_is_that_of_the_normal_distribution():
-    codes, others = one_heap(), one_heap(50, seed=1)
+def test_a_code_is_no_stranger_for_its_length_but_for_its_direction():
+    codes = cone()
     density = CodeDensity.fit(codes)
-    expected = -multivariate_normal(codes.mean(0), np.cov(codes.T, bias=True)).logpdf(others)
-    assert len(density.weights) == 1
-    assert density.axes.shape == (3, 3)
-    assert density.surprise(others) == pytest.approx(expected, rel=1e-3)
+    usual = density.surprise(cone(seed=1))
+    middle = np.array([[1, 2, 0, 0, -1]]) / np.sqrt(6)
+    for length in (1.5, 5, 15):
+        assert density.surprise(length * middle) < np.median(usual)
+        assert density.surprise(length * (middle + np.eye(5)[2:3] * 0.4)) > usual.max()
+    assert density.surprise(1000 * middle) > usual.max(), "outside of all lengths"
 
 
-def test_the_surprise_of_two_heaps_is_that_of_the_mixture():
-    codes, others = two_heaps(), two_heaps(50, seed=1)
+def test_drawn_codes_have_the_codes_moments():
+    codes = cone()
     density = CodeDensity.fit(codes)
-    mixture = GaussianMixture(2, random_state=3).fit(codes)
-    assert len(density.weights) == 2
-    assert density.surprise(others) == pytest.approx(-mixture.score_samples(others), rel=2e-3)
-
-
-def test_what_the_axes_leave_out_counts_in_the_surprise():
-    codes, covariance = flat_heap()
-    density = CodeDensity.fit(codes[:CODES_PER_PART])
-    assert density.axes.shape == (2, 10)
-    others = codes[1000:]
-    expected = -multivariate_normal(np.zeros(10), covariance).logpdf(others)
-    assert density.surprise(others).mean() == pytest.approx(expected.mean(), abs=0.3)
-    off = others + np.linalg.svd(density.axes)[2][2]  # one unit along a direction that is left out: ten deviations
-    assert (density.surprise(off) > density.surprise(others) + 10).all()
-
-
-@pytest.mark.parametrize("count", [100, 1000])
-def test_the_density_of_one_number_has_the_integral_one(count):
-    codes = two_heaps(count)[:, :1]
-    places = np.linspace(-30, 40, 70_001)[:, None]
-    total = np.exp(-CodeDensity.fit(codes).surprise(places)).sum() * 0.001
-    assert total == pytest.approx(1, abs=1e-3)
-
-
-@pytest.mark.parametrize("codes", [one_heap(), two_heaps()], ids=["one heap", "two heaps"])
-def test_drawn_codes_have_the_codes_moments(codes):
-    drawn = CodeDensity.fit(codes).sample(60_000)
+    drawn = density.sample(20_000, seed=1)
     assert drawn.dtype == np.float32
-    assert np.allclose(drawn.mean(0), codes.mean(0), atol=0.05)
-    assert np.allclose(np.cov(drawn.T), np.cov(codes.T, bias=True), rtol=0.05, atol=0.05)
-
-
-def test_drawn_codes_lie_on_the_axes():
-    density = CodeDensity.fit(flat_heap()[0])
-    offsets = density.sample(20) - density.mean
-    assert np.allclose(offsets @ density.axes.T @ density.axes, offsets, atol=1e-4)
-
-
-def test_the_same_seed_draws_the_same_codes():
-    density = CodeDensity.fit(two_heaps())
+    assert np.allclose(density.mean, codes.mean(0), atol=1e-3)
+    assert np.allclose(density.deviations, codes.std(0), atol=1e-3)
+    assert np.allclose(drawn.mean(0), codes.mean(0), atol=0.25)
+    assert np.allclose(drawn.std(0), codes.std(0), rtol=0.15)
     assert np.array_equal(density.sample(5, seed=2), density.sample(5, seed=2))
-    assert not np.array_equal(density.sample(5, seed=2), density.sample(5, seed=3))
 
 
-@pytest.mark.parametrize("codes", [one_heap(), two_heaps(), flat_heap()[0]], ids=["one heap", "two heaps", "flat heap"])
-def test_deviations_are_the_codes(codes):
-    assert CodeDensity.fit(codes).deviations() == pytest.approx(codes.std(0), rel=0.02)
-
-
-def test_deviations_count_what_the_axes_leave_out():
-    codes = np.random.default_rng(0).normal(size=(2000, 5)) * [5, 4, 0.1, 0.1, 0.1]
-    density = CodeDensity.fit(codes)
-    assert len(density.axes) == 2
-    assert density.deviations() == pytest.approx(codes.std(0), rel=0.05)
-
-
-def test_the_parts_grow_with_the_codes_up_to_a_limit():
-    chance = np.random.default_rng(0)
-    parts = [len(CodeDensity.fit(chance.normal(size=(count, 1))).weights) for count in (2, 399, 400, 4400)]
-    assert parts == [1, 1, 2, MAX_PARTS]
-
-
-@pytest.mark.parametrize("codes", [np.zeros((30, 4)), np.ones((2, 3)), np.eye(2)], ids=["zeros", "ones", "two"])
+@pytest.mark.parametrize("codes", [np.zeros((30, 4)), np.ones((2, 3)), np.eye(2), np.arange(9.0)[:, None]], ids=len)
 def test_codes_that_hardly_differ_have_a_density_too(codes):
     density = CodeDensity.fit(codes)
     assert np.isfinite(density.surprise(codes)).all()
-    assert np.allclose(density.sample(3), density.mean, atol=1.5 * np.ptp(codes) + 1e-4)
-    assert (density.surprise(codes + 10) > density.surprise(codes)).all()
+    assert np.isfinite(density.sample(3)).all()
 
 
 def test_a_reference_round_trips_through_a_model_file_to_the_last_bit(vae, dense, tmp_path, digits):
@@ -122,10 +52,12 @@ def test_a_reference_round_trips_through_a_model_file_to_the_last_bit(vae, dense
         again = isthmus.load(tmp_path / "model.safetensors", device="cpu")
         assert model.reference is not None
         assert again.reference is not None
-        for field in FIELDS:
-            kept, read = getattr(model.reference.density, field), getattr(again.reference.density, field)
-            assert kept.dtype == read.dtype == np.float32
-            assert kept.tobytes() == read.tobytes(), field
+        kept, read = (which.reference.to_tensors() for which in (model, again))
+        assert kept.keys() == read.keys()
+        assert len(kept) == 2 + 3 + 6
+        for name, array in kept.items():
+            assert array.dtype == read[name].dtype == np.float32
+            assert array.tobytes() == read[name].tobytes(), name
         assert model.reference.errors.tobytes() == again.reference.errors.tobytes()
         assert model.reference.surprises.tobytes() == again.reference.surprises.tobytes()
     for score in ("surprise", "error"):

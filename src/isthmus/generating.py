@@ -73,7 +73,7 @@ def traverse(model: Model, image: Array, number: int, steps: int = 9, reach: flo
     if not 0 <= number < code[0].size:
         raise UsageError(f"The code has {code[0].size} numbers, from 0 to {code[0].size - 1}: there is no number {number}.")
     density = model.density(code.shape)
-    mean, deviation = float(density.mean[number]), float(density.deviations()[number])
+    mean, deviation = float(density.mean[number]), float(density.deviations[number])
     codes = np.repeat(code.reshape(1, -1), steps, 0)
     codes[:, number] = mean + np.linspace(-reach, reach, steps) * deviation
     return model.decode(codes.reshape(steps, *code.shape[1:]), model.size_of(image))
@@ -81,7 +81,7 @@ def traverse(model: Model, image: Array, number: int, steps: int = 9, reach: flo
 
 def traversals(model: Model, image: Array, rows: int = 10, steps: int = 9) -> Array:
     """Return the traversals of the numbers of the code that vary most, `(rows * steps, C, H, W)`, the widest first."""
-    deviations = model.density(model.encode(image).shape).deviations()
+    deviations = model.density(model.encode(image).shape).deviations
     return np.concatenate([traverse(model, image, int(number), steps) for number in np.argsort(-deviations)[:rows]])
 
 

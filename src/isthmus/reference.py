@@ -1,38 +1,38 @@
 """What a model remembers of the images that it learnt from: where their codes lie, and how well it gave held-out ones back.
 
 The density of the codes is what `generate` draws from where the code itself is no distribution, and what novelty measures
-against. Numpy only; the fit is scikit-learn's.
+against.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isthmus.errors import ModelFileError
 from isthmus.images import Array
+from isthmus.mixture import Mixture, Numbers
 
-Numbers = NDArray[np.float64]
-
-FIT_CODES = 10_000
+FIT_CODES = 20_000
 """Codes that a density is fitted on, at most."""
 
 MAX_NUMBERS = 4096
 """Numbers in a code, above which no density is fitted: that of a large code map would say nothing."""
 
-MAX_AXES = 64
-MAX_PARTS = 20
-CODES_PER_PART = 200
+MOMENTS = ("mean", "deviations", "smallest")
+"""The density's own arrays, besides the mixture's."""
+
+SMALLEST = 1e-3
+"""Length that is added to every code's, as a share of the mean length: the logarithm of a code of zeros is finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodeDensity:
-    """A mixture of normal distributions over the codes' principal components; what these leave out is normal in all directions.
+    """Where codes lie: a mixture over their polar coordinates, a direction and the logarithm of the length.
 
-    Source: Tipping and Bishop (1999) for what is left out; the mixture is scikit-learn's GaussianMixture.
+    How much ink an image has moves its code outward and in, and says little of whether it is strange: apart from the length, the
+    directions lie closer together, and strange images stand out (docs/experiments.md).
 
     >>> density = CodeDensity.fit(np.random.default_rng(0).normal(size=(400, 3)))
     >>> density.sample(5, seed=0).shape, density.surprise(np.zeros((2, 3))).shape
@@ -41,81 +41,38 @@ class CodeDensity:
 
     mean: Array
     """`(d,)`: middle of the codes, each flattened to d numbers."""
-    axes: Array
-    """`(r, d)`: principal directions, orthonormal."""
-    rest: Array
-    """`(1,)`: variance in each of the other d - r directions."""
-    weights: Array
-    """`(k,)`: shares of the mixture's parts."""
-    centres: Array
-    """`(k, r)`: middles of the parts, along the axes."""
-    factors: Array
-    """`(k, r, r)`: lower triangles whose product with their transpose is a part's covariance."""
+    deviations: Array
+    """`(d,)`: standard deviation of each of their numbers."""
+    smallest: Array
+    """`(1,)`: length that is added to every code's."""
+    mixture: Mixture
+    """Over d + 1 numbers: the direction, and the length's logarithm, divided by the root of d to be of the same order."""
 
     @classmethod
     def fit(cls, codes: Array, seed: int = 0) -> CodeDensity:
         """Fit to codes `(n, d)`, of which there are two or more."""
-        import warnings
-
-        from sklearn import config_context
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.mixture import GaussianMixture
-
         codes = codes.astype(np.float64)
-        mean = codes.mean(0)
-        _, deviations, axes = np.linalg.svd(codes - mean, full_matrices=False)
-        variances = np.square(deviations) / len(codes)
-        kept = int(np.clip(np.searchsorted(variances.cumsum(), 0.99 * variances.sum()) + 1, 1, min(MAX_AXES, len(variances))))
-        floor = 1e-6 * max(float(variances.mean()), 1e-12)
-        along = (codes - mean) @ axes[:kept].T
-        parts = int(np.clip(len(codes) // CODES_PER_PART, 1, MAX_PARTS))
-        with config_context(array_api_dispatch=False), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # close is good enough; codes may be equal
-            mixture = GaussianMixture(parts, reg_covar=10 * floor, max_iter=50, random_state=seed).fit(along)
-        others = codes.shape[1] - kept
-        rest = max(floor, float(variances[kept:].sum()) / others) if others else floor
-        found = {
-            "mean": mean,
-            "axes": axes[:kept],
-            "rest": np.array([rest]),
-            "weights": mixture.weights_,
-            "centres": mixture.means_,
-            "factors": np.linalg.cholesky(mixture.covariances_),
-        }
-        return cls(**{name: array.astype(np.float32) for name, array in found.items()})
+        smallest = max(SMALLEST * float(np.linalg.norm(codes, axis=1).mean()), 1e-9)
+        moments = {"mean": codes.mean(0), "deviations": codes.std(0), "smallest": np.array([smallest])}
+        mixture = Mixture.fit(_polar(codes, smallest), seed)
+        return cls(**{name: array.astype(np.float32) for name, array in moments.items()}, mixture=mixture)
 
     def sample(self, count: int, seed: int = 0) -> Array:
-        """Draw codes `(count, d)` float32, along the axes only: what these leave out is mostly noise."""
-        chance = np.random.default_rng(seed)
-        part = chance.choice(len(self.weights), count, p=self.weights.astype(np.float64) / self.weights.sum(dtype=np.float64))
-        along = self.centres[part] + np.einsum(
-            "nij,nj->ni", self.factors[part], chance.standard_normal((count, self.axes.shape[0]))
-        )
-        return np.asarray(self.mean + along @ self.axes, np.float32)
-
-    def deviations(self) -> Numbers:
-        """Return the standard deviation of each number of the code, `(d,)`."""
-        covariances = self.factors @ self.factors.transpose(0, 2, 1) + np.einsum("ki,kj->kij", self.centres, self.centres)
-        along = np.einsum("k,kij->ij", self.weights, covariances)  # (r, r): about the mean, where the parts' centres average to 0
-        kept = np.einsum("id,ij,jd->d", self.axes, along, self.axes)
-        return np.asarray(np.sqrt(kept + self.rest[0] * np.maximum(1 - np.square(self.axes).sum(0), 0)), np.float64)
+        """Draw codes `(count, d)` float32."""
+        drawn = self.mixture.sample(count, seed).astype(np.float64)
+        directions, logarithms = drawn[:, :-1], drawn[:, -1:] * np.sqrt(len(self.mean))
+        lengths = np.maximum(np.exp(logarithms) - float(self.smallest[0]), 0)
+        return np.asarray(directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9) * lengths, np.float32)
 
     def surprise(self, codes: Array) -> Numbers:
-        """Return how unlikely codes `(n, d)` are: minus the logarithm of the density, in nats, `(n,)`."""
-        from scipy.linalg import solve_triangular
-        from scipy.special import logsumexp
+        """Return how unlikely codes `(n, d)` are: minus the log-density of their polar coordinates, in nats, `(n,)`."""
+        return self.mixture.surprise(_polar(codes.astype(np.float64), float(self.smallest[0])))
 
-        offsets = codes.astype(np.float64) - self.mean
-        along = offsets @ self.axes.T  # (n, r)
-        left = np.square(offsets - along @ self.axes).sum(1)  # not a difference of squares, whose rounding the rest would magnify
-        rest = float(self.rest[0])
-        others = self.axes.shape[1] - self.axes.shape[0]
-        parts = []
-        for weight, centre, factor in zip(self.weights, self.centres, self.factors, strict=True):
-            whitened = solve_triangular(factor.astype(np.float64), (along - centre).T, lower=True)  # (r, n)
-            log_volume = np.log(np.diag(factor)).sum() + 0.5 * along.shape[1] * np.log(2 * np.pi)
-            parts.append(np.log(weight) - log_volume - 0.5 * np.square(whitened).sum(0))
-        return np.asarray(0.5 * (left / rest + others * np.log(2 * np.pi * rest)) - logsumexp(parts, axis=0))
+
+def _polar(codes: Array, smallest: float) -> Array:
+    """Return (direction, scaled logarithm of the length) of codes `(n, d)`, `(n, d + 1)`."""
+    lengths = np.linalg.norm(codes, axis=1, keepdims=True) + smallest
+    return np.hstack([codes / lengths, np.log(lengths) / np.sqrt(codes.shape[1])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +91,8 @@ class Reference:
         arrays = {"reference.errors": self.errors}
         if self.density is not None and self.surprises is not None:
             arrays["reference.surprises"] = self.surprises
-            arrays |= {f"density.{field.name}": getattr(self.density, field.name) for field in fields(CodeDensity)}
+            arrays |= {f"density.{name}": getattr(self.density, name) for name in MOMENTS}
+            arrays |= {f"mixture.{field.name}": getattr(self.density.mixture, field.name) for field in fields(Mixture)}
         return arrays
 
     @classmethod
@@ -152,25 +110,32 @@ class Reference:
             return None
         names = {"reference.errors"}
         if len(arrays) > 1:
-            names |= {"reference.surprises", *(f"density.{field.name}" for field in fields(CodeDensity))}
+            names |= {"reference.surprises", *(f"density.{name}" for name in MOMENTS)}
+            names |= {f"mixture.{field.name}" for field in fields(Mixture)}
         if arrays.keys() != names:
             raise ModelFileError(f"its reference lacks or adds {', '.join(sorted(names ^ arrays.keys()))}")
         errors = arrays["reference.errors"]
         if len(arrays) == 1:
             return cls(errors=_ascending("errors", errors))
-        found: dict[str, Any] = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith("density.")}
-        parts, kept = found["weights"].shape[:1], found["axes"].shape[:1]
-        shapes = {"mean": (numbers,), "axes": (*kept, numbers), "rest": (1,), "weights": parts, "centres": (*parts, *kept)}
-        for name, shape in {**shapes, "factors": (*parts, *kept, *kept)}.items():
-            if found[name].shape != shape:
-                raise ModelFileError(f"the density's {name} has shape {found[name].shape}, and {shape} fits the code")
-        diagonals = np.diagonal(found["factors"], axis1=1, axis2=2)
+        moments = {name: arrays[f"density.{name}"] for name in MOMENTS}
+        mixed = {field.name: arrays[f"mixture.{field.name}"] for field in fields(Mixture)}
+        parts, kept = mixed["weights"].shape[:1], mixed["axes"].shape[:1]
+        shapes = {"mean": (numbers + 1,), "axes": (*kept, numbers + 1), "rest": (1,), "weights": parts, "centres": (*parts, *kept)}
+        for of, wanted in (
+            (moments, {"mean": (numbers,), "deviations": (numbers,), "smallest": (1,)}),
+            (mixed, {**shapes, "factors": (*parts, *kept, *kept)}),
+        ):
+            for name, shape in wanted.items():
+                if of[name].shape != shape:
+                    raise ModelFileError(f"the density's {name} has shape {of[name].shape}, and {shape} fits the code")
+        diagonals = np.diagonal(mixed["factors"], axis1=1, axis2=2)
         if not diagonals.size:
             raise ModelFileError("the density has no parts")
-        if found["rest"][0] <= 0 or (found["weights"] <= 0).any() or (diagonals <= 0).any():
+        if min(mixed["rest"][0], moments["smallest"][0], mixed["weights"].min(), diagonals.min()) <= 0:
             raise ModelFileError("the density's variances and weights are not all positive")
+        density = CodeDensity(**moments, mixture=Mixture(**mixed))
         surprises = _ascending("surprises", arrays["reference.surprises"])
-        return cls(errors=_ascending("errors", errors), surprises=surprises, density=CodeDensity(**found))
+        return cls(errors=_ascending("errors", errors), surprises=surprises, density=density)
 
 
 def _ascending(name: str, values: Array) -> Array:

@@ -321,10 +321,11 @@ class Model:
 
     def _remark_on(self, batch: Array) -> None:
         """Log a warning, once, if images are stranger than all that were held out of the training."""
-        surprises = self.reference.surprises if self.reference else None
-        if self.warned or surprises is None or self.code_shape(batch.shape[2:]) != self.code_shape():
+        if self.warned or self.reference is None or batch.shape[2:] != self.image_shape[1:]:
             return
-        if np.median(self.compare(batch[:LOOKED_AT])["surprise"]) > surprises[-1]:
+        usual = {"error": self.reference.errors, "surprise": self.reference.surprises}
+        scores = self.compare(batch[:LOOKED_AT]).items()
+        if any(np.median(values) > known[-1] for name, values in scores if (known := usual[name]) is not None):
             self.warned = True
             LOG.warning("These images do not look like those that the model has learnt from: do not trust what it makes of them.")
 
@@ -422,7 +423,9 @@ def _from_bytes(content: bytes, device: str) -> Model:
 
 def _assemble(name: str, tensors: modelfile.Tensors, about: dict[str, Any], device: str) -> Model:
     """Return the model of a file's content; messages call it `name`."""
-    remembered = {key: tensors.pop(key).float().numpy() for key in list(tensors) if key.startswith(("reference.", "density."))}
+    remembered = {
+        key: tensors.pop(key).float().numpy() for key in list(tensors) if key.startswith(("reference.", "density.", "mixture."))
+    }
     try:
         recipe = Recipe.of(about.pop("recipe"))
         image_shape = about.pop("image_shape")

@@ -181,7 +181,10 @@ def test_29_weights_that_are_no_numbers_are_refused(value, rewritten, refused):
     assert f"{path} holds NaN or infinite values in encoder.0.weight." in refused(path)
 
 
-DENSITY = tuple(f"density.{part}" for part in ("mean", "axes", "rest", "weights", "centres", "factors"))
+DENSITY = (
+    *(f"density.{part}" for part in ("mean", "deviations", "smallest")),
+    *(f"mixture.{part}" for part in ("mean", "axes", "rest", "weights", "centres", "factors")),
+)
 REFERENCE = ("reference.errors", "reference.surprises", *DENSITY)
 
 
@@ -204,7 +207,7 @@ def test_28_an_extra_part_of_the_reference_is_named(rewritten, refused):
     ("name", "shape"),
     [
         *((name, shape) for name in REFERENCE for shape in ((), (0,), (0, 0, 0), (1, 1), (1, 40, 40), (2, 2, 2, 2))),
-        *((name, (length,)) for name in DENSITY for length in (2, 33)),
+        *((name, (length,)) for name in DENSITY for length in (2, 34)),
     ],
     ids=str,
 )
@@ -214,7 +217,7 @@ def test_28_a_part_of_the_reference_of_another_shape_is_refused(name, shape, rew
 
 
 def test_28_a_density_without_parts_is_refused(rewritten, refused):
-    empty = ("density.weights", "density.centres", "density.factors")
+    empty = ("mixture.weights", "mixture.centres", "mixture.factors")
     path = rewritten(lambda tensors, about: tensors.update({name: tensors[name][:0] for name in empty}))
     assert f"{path} is damaged: the density has no parts." in refused(path)
 
@@ -228,7 +231,7 @@ def test_28_a_reference_in_another_arithmetic_is_read(rewritten, run, dense):
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0])
-@pytest.mark.parametrize("name", ["density.rest", "density.weights", "density.factors"])
+@pytest.mark.parametrize("name", ["density.smallest", "mixture.rest", "mixture.weights", "mixture.factors"])
 def test_29_variances_and_weights_that_are_not_positive_are_refused(name, value, rewritten, refused):
     path = rewritten(lambda tensors, about: tensors[name].view(-1)[:1].fill_(value))
     assert f"{path} is damaged: the density's variances and weights are not all positive." in refused(path)
