@@ -3,7 +3,8 @@
     python training/photographs.py --out FOLDER [--packages FOLDER]
 
 Needs apt-get and dpkg-deb. FOLDER gets `color/` and `gray/`, each photograph in up to four sizes: half of the original and less, so
-that the camera's noise, the blur and the JPEG's blocks are gone. Every photograph may be used, changed and passed on under the
+that the camera's noise, the blur and the JPEG's blocks are gone. There are two kinds: forty large ones, made as wallpapers; and 273 of
+landscapes, cities and machines, 1440 pixels wide, from a game whose makers collected what photographers had given away. Every photograph may be used, changed and passed on under the
 licence beside its name; what a model learns of them is free to use. Pictures that are drawn, and test images of any benchmark, are
 not among them.
 """
@@ -35,7 +36,7 @@ class Photographer:
     licence: str
     package: str
     files: tuple[str, ...]
-    """Below /usr/share."""
+    """Below /usr/share; with patterns. What an earlier photographer's patterns name is not taken again."""
 
 
 def _lomiri(name: str, licence: str, *files: str, year: str = "16.04") -> Photographer:
@@ -49,6 +50,11 @@ def _mate(name: str, *files: str) -> Photographer:
 def _plasma(name: str, *files: str, size: str = "2560x1600") -> Photographer:
     paths = tuple(f"wallpapers/{file}/contents/images/{size}.jpg" for file in files)
     return Photographer(name, "LGPL-3", "plasma-workspace-wallpapers", paths)
+
+
+def _endless_sky(name: str, licence: str, *patterns: str) -> Photographer:
+    folder = "games/endless-sky/plugins/endless-sky-high-dpi/images/land"
+    return Photographer(name, licence, "endless-sky-high-dpi", tuple(f"{folder}/{pattern}@2x.jpg" for pattern in patterns))
 
 
 SOURCES = (
@@ -80,6 +86,18 @@ SOURCES = (
     _plasma("Ian Hex", "EveningGlow"),
     _plasma("Martin Klapetek", "FallenLeaf"),
     _plasma("Sigi Sagi", "Grey"),
+    _endless_sky("Berthold Werner", "CC-BY-SA-3.0", "bwerner*"),
+    _endless_sky("Myrabella", "CC-BY-SA-3.0", "myrabella*"),
+    _endless_sky("Dmitry A. Mottl", "CC-BY-SA-3.0", "dmottl*"),
+    _endless_sky("Matthew Field", "CC-BY-SA-3.0", "mfield*"),
+    _endless_sky("Chris Pickel", "CC-BY-SA-4.0", "*-sfiera"),
+    _endless_sky("Michael Wilso", "CC-BY-SA-4.0", "*-striker"),
+    _endless_sky("harro.eu", "CC-BY-SA-4.0", "*-harro"),
+    _endless_sky("Iridium Ore", "CC-BY-SA-4.0", "*-iridium"),
+    _endless_sky("Eric Denni", "CC-BY-SA-4.0", "*-spfld"),
+    _endless_sky("Michael Zahniser", "CC-BY-SA-4.0", "lava5"),
+    _endless_sky("NASA and USGS", "public domain", "nasa*", "space*", "earthrise", "desert0", "lava0", "station[1-4]"),
+    _endless_sky("donors to morguefile.com and unsplash.com", "public domain", "*"),
 )
 
 
@@ -93,13 +111,16 @@ def main() -> None:
         packages.mkdir(parents=True, exist_ok=True)
         for package in sorted({source.package for source in SOURCES}):
             unpack(package, packages)
+        taken: set[Path] = set()
         count = 0
         for source in SOURCES:
-            for file in source.files:
-                original = packages / source.package / "usr" / "share" / file
-                count += shrink(original, options.out, f"{source.package}-{'-'.join(Path(file).with_suffix('').parts[1:])}")
+            share = packages / source.package / "usr" / "share"
+            for original in (path for pattern in source.files for path in sorted(share.glob(pattern)) if path not in taken):
+                taken.add(original)
+                file = original.relative_to(share)
+                count += shrink(original, options.out, f"{source.package}-{'-'.join(file.with_suffix('').parts[-4:])}")
                 print(f"{file}: {source.name}, {source.licence}, Debian's {source.package}", flush=True)
-    print(f"{count} pictures in {options.out}/color and in {options.out}/gray")
+    print(f"{len(taken)} photographs, {count} pictures in {options.out}/color and in {options.out}/gray")
 
 
 def unpack(package: str, folder: Path) -> None:
