@@ -62,7 +62,7 @@ def test_the_held_out_images_are_spread_evenly_over_the_p_values(fields, small_d
 
 
 def test_the_p_value_is_the_share_of_held_out_images_that_are_as_strange(small, others):
-    found = novelty(small, others[:20])
+    found = novelty(small, others[:20], score="surprise")
     usual = small.reference.surprises
     for score, p_value in zip(found.scores.astype(np.float32), found.p_values, strict=True):
         assert p_value == pytest.approx((1 + (usual >= score).sum()) / (1 + len(usual)))
@@ -83,7 +83,17 @@ def test_the_scores_are_those_that_their_names_say(small, others):
     error = np.square(small.restore(images) - images).mean((1, 2))
     assert novelty(small, others[:30], score="error").scores == pytest.approx(error, rel=1e-4)
     surprise = small.reference.density.surprise(small.encode(others[:30]))
-    assert novelty(small, others[:30]).scores == pytest.approx(surprise, rel=1e-4), "the default"
+    assert novelty(small, others[:30], score="surprise").scores == pytest.approx(surprise, rel=1e-4)
+
+
+def test_either_is_the_more_unusual_of_both(small, others):
+    images = np.concatenate([others[:30], 255 - others[:5]])
+    unusual = []
+    for score, held_out in (("error", small.reference.errors), ("surprise", small.reference.surprises)):
+        middle, high = np.quantile(held_out, (0.5, 0.99))
+        unusual.append((novelty(small, images, score=score).scores - middle) / (high - middle))
+    assert novelty(small, images).scores == pytest.approx(np.max(unusual, 0), rel=1e-4, abs=1e-6), "the default"
+    assert novelty(small, images).scores[30:].min() > 1
 
 
 def test_names_and_skipped_files_are_told(small, others, tmp_path):
@@ -103,14 +113,16 @@ def test_a_split_can_be_chosen(small, others):
 
 
 def test_unknown_names_are_told_the_nearest(small, others):
-    with pytest.raises(isthmus.UsageError, match=r"Unknown score 'suprise'\. Did you mean 'surprise'\? There are: surprise, error"):
+    with pytest.raises(
+        isthmus.UsageError, match=r"Unknown score 'suprise'\. Did you mean 'surprise'\? There are: either, surprise, error"
+    ):
         novelty(small, others, score="suprise")
     with pytest.raises(isthmus.UsageError, match=r"Unknown split 'tests'\. Did you mean 'test'\? There are: train, test, all"):
         novelty(small, others, split="tests")
 
 
 def test_images_of_another_size_are_compared_by_their_error(conv, digits):
-    assert novelty(conv, digits[:5]).score == "surprise"
+    assert novelty(conv, digits[:5]).score == "either"
     assert novelty(conv, digits[:5, :20]).score == "error"
     with pytest.raises(isthmus.DataError, match=r"cannot tell the surprise of these images.* It can tell: error\."):
         novelty(conv, digits[:5, :20], score="surprise")

@@ -86,7 +86,7 @@ def test_all_that_can_be_said_is_on_the_page(of_vae):
 
 def test_the_page_names_the_model_and_its_alternatives(of_vae, vae):
     page = (of_vae / "report.html").read_text()
-    for text in ("PCA 4", "isthmus dense", f"{vae.parameters():,}", "563 images to fit, 62 to test", "By surprise; p is the share"):
+    for text in ("PCA 4", "isthmus dense", f"{vae.parameters():,}", "563 images to fit, 62 to test", "By either; p is the share"):
         assert text in page, text
 
 

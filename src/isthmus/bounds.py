@@ -62,7 +62,7 @@ def importance_weighted_bound(
             f"A bound needs a model whose code is a distribution, and this one's is {model.recipe.code_kind}: "
             "train one with --code-kind gaussian."
         )
-    if model.architecture.carries_detail:
+    if model.architecture.carries_detail or model.loss.needs_seen:
         raise UsageError(f"A {model.recipe.model} model's code is not all that its images come from: bound a conv or a dense one.")
     if model.loss.log_volume and not model.recipe.beta:
         raise UsageError(f"Under {model.recipe.loss}, beta is the likelihood's width, and it is 0: train one with --beta above 0.")

@@ -66,14 +66,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """Units (dense, none) or filters (conv, 16 and 8) of the layers before the code; the decoder mirrors them."""
     decoder_hidden: tuple[int, ...] | None = None
     """Units or filters of the decoder's layers instead, from the code outward; as many as before the code."""
-    code_kind: str = "relu"
-    """What the code is: relu (numbers from 0 up), linear, gaussian (a VAE's, of which the mean is given) or invariant."""
+    code_kind: str = ""
+    """What the code is: relu (from 0 up; the default), linear, gaussian (a VAE's, of which the mean is given) or invariant."""
     beta: float = 1.0
     """Weight of the code's own cost, which a gaussian and an invariant one have, beside the error."""
     beta_warm_up: float = 0.1
     """Share of the training in which that weight rises from nothing: from 0 up to 1."""
-    loss: str = "bce"
-    """What is made small: bce (cross-entropy), mse (squared error) or l1 (absolute error)."""
+    loss: str = ""
+    """What is made small: bce (cross-entropy, the default), mse (squared error) or l1 (absolute error)."""
     epochs: int = 0
     """How often every row is seen; 0 means 10 times, unless there is a budget."""
     budget: str = ""

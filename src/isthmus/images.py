@@ -109,7 +109,7 @@ class Layout:
         >>> Layout.of((28, 28)).axes, Layout.of((10, 28, 28)).axes, Layout.of((32, 32, 3)).axes
         ('HW', 'NHW', 'HWC')
         """
-        known = (channels,) if channels else (1, 3, 4)
+        known = (channels, 1) if channels else (1, 3, 4)
         if len(shape) == 2:
             return cls("HW")
         if len(shape) == 3:
@@ -142,8 +142,9 @@ class Layout:
         return array
 
     def from_batch(self, batch: Array) -> Array:
-        """Return a batch `(n, C, H, W)` in this layout; the inverse of `to_batch`."""
-        match self.axes:
+        """Return a batch `(n, C, H, W)` in this layout, with an axis more if colours have come in; the inverse of `to_batch`."""
+        axes = self.axes if "C" in self.axes or batch.shape[1] == 1 else f"{self.axes}C"
+        match axes:
             case "HW":
                 return np.asarray(batch[0, 0])
             case "HWC":

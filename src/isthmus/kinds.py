@@ -45,5 +45,5 @@ def _change_pil(image: Image.Image, by: Callable[[Array], Array]) -> Image.Image
     if image.mode not in ("LA", "RGBA"):
         return Image.fromarray(by(np.asarray(image)))
     changed = Image.fromarray(by(np.asarray(image.convert(image.mode[:-1]))))
-    changed.putalpha(image.getchannel("A"))
+    changed.putalpha(image.getchannel("A").resize(changed.size, Image.Resampling.BICUBIC))
     return changed

@@ -1,7 +1,8 @@
-"""Which images are unlike those that a model has learnt from: two scores, and how rare they are among held-out images.
+"""Which images are unlike those that a model has learnt from: three scores, and how rare they are among held-out images.
 
-The scores are those of `Model.compare`: the error of what the model gives back, and the surprise of the code. An autoencoder may
-give back well what it has never seen, if it is simple enough; a code may lie among the others although the image is strange.
+Two scores are those of `Model.compare`: the error of what the model gives back, and the surprise of the code. An autoencoder may
+give back well what it has never seen, if it is simple enough; a code may lie among the others although the image is strange. The
+third is whichever of the two is more unusual.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from isthmus.images import Array
 from isthmus.restoring import Model
 
 SCORES = {
+    "either": "the error or the surprise, whichever is more unusual: 0 is the median of held-out images, 1 what 1 % of them exceed",
     "surprise": "how unlikely the image's code is, in nats, under the density of the training images' codes",
     "error": "the mean squared difference between the image and what the model gives for it",
 }
@@ -70,7 +72,7 @@ def novelty(
     Args:
         model: What has learnt from the images that count as usual.
         data: Images as the model is given them at work, as `isthmus.datasets.open_data` takes them.
-        score: A name in `SCORES`; without it, "surprise" where the model has a density of codes of this size, else "error".
+        score: A name in `SCORES`; without it, "either" where the model has a density of codes of this size, else "error".
         split: "train", "test" or "all".
         data_dir: A folder that may hold the named data sets.
         max_bad: Share of a folder's pictures that may be unreadable.
@@ -85,15 +87,15 @@ def novelty(
     source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
     dataset = source.read(split, None if model.architecture.any_size else model.image_shape[1:])
     found = model.compare(dataset.images)
-    reference = model.reference
-    score = score or next((name for name in SCORES if name in found), "error")
-    if reference is None or score not in found:
+    held_out = model.reference.held_out() if model.reference else {}
+    known = [name for name in SCORES if name in found and name in held_out]
+    score = score or (known[0] if known else "error")
+    if score not in known:
         raise DataError(
             f"The model cannot tell the {score} of these images: it has learnt nothing, or from images of another size. "
-            f"It can tell: {', '.join(found) if reference else 'nothing'}."
+            f"It can tell: {', '.join(known) or 'nothing'}."
         )
-    usual = reference.surprises if score == "surprise" else reference.errors
-    assert usual is not None, "compare gives a surprise only where the reference has some"
+    usual = held_out[score]
     stranger = len(usual) - np.searchsorted(usual, found[score].astype(np.float32), side="left")
     return Novelty(
         data=f"{dataset.title} ({split}, {len(dataset):,} images)",

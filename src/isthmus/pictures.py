@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from isthmus.errors import DataError, printable
 from isthmus.files import write_whole
-from isthmus.images import Array, check_values
+from isthmus.images import Array, check_values, from_unit, to_unit
 
 FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".tif": "TIFF", ".tiff": "TIFF",
@@ -51,6 +51,15 @@ class Picture:
     """The camera's notes, as embedded, the orientation removed because it has been applied."""
     frames: int = 1
     """How many pictures the file held, of which this is the first."""
+
+    def changed(self, pixels: Array) -> Picture:
+        """Return the same picture with other pixels: transparency is scaled with them, a gray's profile says nothing of colours."""
+        alpha = self.alpha
+        if alpha is not None and alpha.shape != pixels.shape[:2]:
+            plane = Image.fromarray(to_unit(alpha)).resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BICUBIC)
+            alpha = from_unit(np.asarray(plane).clip(0, 1), alpha.dtype)
+        profile = self.icc_profile if pixels.shape[2] == self.pixels.shape[2] else None
+        return dataclasses.replace(self, pixels=pixels, alpha=alpha, icc_profile=profile)
 
 
 def is_picture_name(name: str) -> bool:

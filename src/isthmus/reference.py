@@ -6,7 +6,7 @@ against.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -83,14 +83,43 @@ class Reference:
     """Error scores of held-out images, float32 as the file holds them, ascending."""
     surprises: Array | None = None
     """Surprises of their codes, likewise; None where the code is too large for a density."""
+    either: Array | None = None
+    """How unusual each of them is by either score, likewise."""
     density: CodeDensity | None = None
     """Of the training images' codes."""
+
+    @classmethod
+    def remember(cls, scores: dict[str, Array], density: CodeDensity | None) -> Reference:
+        """Keep the scores of held-out images, by name, each `(m,)`."""
+        arrays = {name: values.astype(np.float32) for name, values in scores.items()}
+        errors = np.sort(arrays.get("error", np.zeros(1, np.float32)))
+        if density is None:
+            return cls(errors=errors)
+        known = cls(errors=errors, surprises=np.sort(arrays["surprise"]), density=density)
+        either = known.either_of(arrays) if "error" in arrays else np.zeros(1, np.float32)
+        return replace(known, either=np.sort(either))
+
+    def held_out(self) -> dict[str, Array]:
+        """Return the scores of held-out images by name, each ascending."""
+        scores = {"either": self.either, "surprise": self.surprises, "error": self.errors}
+        return {name: values for name, values in scores.items() if values is not None}
+
+    def either_of(self, scores: dict[str, Array]) -> Array:
+        """Return how unusual images are `(n,)` by the more unusual of their errors and surprises.
+
+        0 is the median of the held-out images, and 1 what a hundredth of them exceeds.
+        """
+        unusual = []
+        for name, held_out in (("error", self.errors), ("surprise", self.surprises)):
+            middle, high = np.quantile(held_out, (0.5, 0.99)) if held_out is not None else (0, 1)
+            unusual.append((scores[name].astype(np.float32) - middle) / max(high - middle, 1e-9))
+        return np.asarray(np.maximum(*unusual), np.float32)
 
     def to_tensors(self) -> dict[str, Array]:
         """Return the arrays by name, as a model file holds them; `of` reads them back."""
         arrays = {"reference.errors": self.errors}
-        if self.density is not None and self.surprises is not None:
-            arrays["reference.surprises"] = self.surprises
+        if self.density is not None and self.surprises is not None and self.either is not None:
+            arrays |= {"reference.surprises": self.surprises, "reference.either": self.either}
             arrays |= {f"density.{name}": getattr(self.density, name) for name in MOMENTS}
             arrays |= {f"mixture.{field.name}": getattr(self.density.mixture, field.name) for field in fields(Mixture)}
         return arrays
@@ -110,7 +139,7 @@ class Reference:
             return None
         names = {"reference.errors"}
         if len(arrays) > 1:
-            names |= {"reference.surprises", *(f"density.{name}" for name in MOMENTS)}
+            names |= {"reference.surprises", "reference.either", *(f"density.{name}" for name in MOMENTS)}
             names |= {f"mixture.{field.name}" for field in fields(Mixture)}
         if arrays.keys() != names:
             raise ModelFileError(f"its reference lacks or adds {', '.join(sorted(names ^ arrays.keys()))}")
@@ -134,8 +163,8 @@ class Reference:
         if min(mixed["rest"][0], moments["smallest"][0], mixed["weights"].min(), diagonals.min()) <= 0:
             raise ModelFileError("the density's variances and weights are not all positive")
         density = CodeDensity(**moments, mixture=Mixture(**mixed))
-        surprises = _ascending("surprises", arrays["reference.surprises"])
-        return cls(errors=_ascending("errors", errors), surprises=surprises, density=density)
+        surprises, either = (_ascending(name, arrays[f"reference.{name}"]) for name in ("surprises", "either"))
+        return cls(errors=_ascending("errors", errors), surprises=surprises, either=either, density=density)
 
 
 def _ascending(name: str, values: Array) -> Array:

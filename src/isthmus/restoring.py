@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,35 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isthmus import kinds, modelfile
+from isthmus import kinds, modelfile, shipped
 from isthmus.codes import Code
 from isthmus.corruptions import parse
 from isthmus.devices import choose_bfloat16, choose_device
 from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError, printable
 from isthmus.files import write_whole
 from isthmus.images import Array, Layout, check_values, from_unit, to_unit
+from isthmus.inference import Inference, chunk_length, to_array
 from isthmus.losses import LOSSES
 from isthmus.models import MODELS, Detail, Network, build, propagate
 from isthmus.recipes import Recipe
 from isthmus.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, Reference
 from isthmus.tasks import TASKS
-from isthmus.tiles import Tile, tiles
 
 LOG = logging.getLogger("isthmus")
 
 LOOKED_AT = 64
 """Images of a call to `restore` that are compared with the training images, at most."""
-
-CHUNK_VALUES = 1 << 16
-"""Values that go through the network at once: what they become inside still fits a processor's cache."""
-
-
-TILE_SIDE = 1024
-"""Height and width of what goes through the network at once of a larger picture."""
-
-Index = tuple[slice, ...]
-ALL = slice(None)
-WHOLE = Tile((ALL, ALL), (ALL, ALL), (ALL, ALL))
 
 
 class Model:
@@ -71,23 +58,36 @@ class Model:
         self.architecture = MODELS[recipe.model]
         self.device = choose_device(device)
         self.bfloat16 = choose_bfloat16(recipe.precision, self.architecture, self.device)
-        network = cast(nn.Module, build_network(recipe, image_shape)).to(self.device)
-        self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # missing in the stub
+        self.inference = Inference(
+            build_network(recipe, image_shape),
+            self.architecture,
+            self.corruption,
+            self.loss,
+            device=self.device,
+            bfloat16=self.bfloat16,
+        )
+        self.network = cast(nn.Module, self.inference.network)
 
-    def restore(self, images: Any) -> Any:
+    def restore(self, images: Any, *, strength: float = 1.0, mask: Array | None = None) -> Any:
         """Undo what the model has learnt to undo.
 
         Args:
             images: An array or tensor `(H, W)`, `(H, W, C)`, `(n, H, W)`, `(n, C, H, W)` or `(n, H, W, C)` of uint8, uint16,
                 bool or floats in [0, 1] (a little outside, as noise leaves them, is fine); a PIL image; a path; or a list of them.
+            strength: How much of it, from 0 (nothing: only the size and the colours change, as they must) to 1.
+            mask: What is missing, for a model that completes: `(H, W)` or `(n, H, W)`, white or True where it is. The rest is kept.
 
         Returns:
-            The same kind, of the same shape and type; for a path, the picture's pixels as an array.
+            The same kind and type; for a path, the picture's pixels as an array. The shape is the same, unless the model gives
+            colour to gray images, or enlarges.
 
         Raises:
-            DataError: If the shape, size, channels or values do not fit the model; the message says what does.
+            DataError: If the shape, size, channels, values or mask do not fit the model; the message says what does.
+            UsageError: If the strength is not in [0, 1].
         """
-        return kinds.change(images, self._restore)
+        if not 0 <= strength <= 1:
+            raise UsageError(f"The strength must lie between 0 and 1, not {strength}.")
+        return kinds.change(images, lambda array: self._restore(array, strength, mask))
 
     def encode(self, images: Array) -> Array:
         """Return the codes of images: `(n, numbers)` or `(n, channels, h, w)` float32.
@@ -95,8 +95,8 @@ class Model:
         Args:
             images: As for `restore`; a single image is a batch of one.
         """
-        _, batch = self._batch(np.asarray(images))
-        return np.concatenate([self.bottleneck.point(self.encoded(seen)).float().cpu().numpy() for _, seen in self._chunks(batch)])
+        chunks = self.inference.chunks(self._batch(np.asarray(images))[1])
+        return np.concatenate([to_array(self._code(self.corruption.as_seen(damaged)).float()) for _, damaged in chunks])
 
     def decode(self, codes: Array, size: tuple[int, int] | None = None) -> Array:
         """Return the images that codes stand for, `(n, C, H, W)` float32 in [0, 1].
@@ -106,12 +106,12 @@ class Model:
             size: (H, W) of the images; without it, that of the training images.
 
         Raises:
-            DataError: If the codes do not have this model's shape, or are no images without the detail beside them.
+            DataError: If the codes do not have this model's shape, or are no images without what is seen beside them.
         """
-        if self.architecture.carries_detail:
+        if self.architecture.carries_detail or self.loss.needs_seen:
             raise DataError(
                 f"A {self.recipe.model} model carries detail around its code, so its codes alone are no images: "
-                "train a conv or a dense model to decode, generate or compress."
+                "train a conv or a dense model with bce, mse or l1 to decode, generate or compress."
             )
         size = size or self.image_shape[1:]
         codes = np.asarray(codes, np.float32)
@@ -121,9 +121,9 @@ class Model:
                 f"Codes of shape {codes.shape} do not fit: "
                 f"this model's are (n, {', '.join(map(str, wanted))}) for {_times(size)} pixels."
             )
-        step = _chunk_length((self.image_shape[0], *size))
-        parts = np.split(codes, range(step, len(codes), step))
-        return np.concatenate([self._image(self.output(torch.from_numpy(part).to(self.device), size)) for part in parts])
+        step = chunk_length((self.image_shape[0], *size))
+        parts = (torch.from_numpy(part).to(self.device) for part in np.split(codes, range(step, len(codes), step)))
+        return np.concatenate([to_array(self.loss.image(self.output(part, size))) for part in parts])
 
     def generate(self, count: int, seed: int = 0, size: tuple[int, int] | None = None) -> Array:
         """Return new images, `(count, C, H, W)` float32 in [0, 1].
@@ -149,7 +149,7 @@ class Model:
         return self.decode(codes.numpy(), size)
 
     def compare(self, images: Array) -> dict[str, Array]:
-        """Return how strange images are, by two scores; higher is stranger.
+        """Return how strange images are, by up to three scores; higher is stranger.
 
         Args:
             images: As for `restore`.
@@ -158,18 +158,23 @@ class Model:
             "error": the squared difference between an image and what the model gives for it, the mean over its values; `(n,)`.
             "surprise": how unlikely its code is under the density of the training images' codes, in nats; absent where the
             code has another shape than theirs. Where the model gives other channels than it sees, there is no "error".
+            "either": the more unusual of both, where there are both: 1 is what a hundredth of held-out images exceeds.
         """
         _, batch = self._batch(np.asarray(images))
         scores: dict[str, list[Array]] = {"error": [], "surprise": []}
         density = self.reference.density if self.reference else None
         known = self.code_shape() if density else None
-        for _, seen in self._chunks(batch):
-            code, restored = self._code_and_image(seen)
+        for _, damaged in self.inference.chunks(batch):
+            seen = self.corruption.as_seen(damaged)
+            code, restored = self.inference.code_and_image(seen)
             if restored.shape == seen.shape:
-                scores["error"].append(np.square(restored - seen.cpu().numpy()).mean((1, 2, 3)))
+                scores["error"].append(to_array((restored - seen).square().mean((1, 2, 3))))
             if density and code.shape[1:] == known:
                 scores["surprise"].append(density.surprise(code.float().flatten(1).cpu().numpy()))
-        return {name: np.concatenate(parts).astype(np.float64) for name, parts in scores.items() if parts}
+        found = {name: np.concatenate(parts).astype(np.float64) for name, parts in scores.items() if parts}
+        if self.reference and self.reference.either is not None and len(found) == len(scores):
+            found["either"] = self.reference.either_of(found)
+        return found
 
     def density(self, shape: tuple[int, ...]) -> CodeDensity:
         """Return the density of the training images' codes, for codes of a shape `(n, ...)`.
@@ -201,10 +206,8 @@ class Model:
         if len(images) > 1 and math.prod(self.code_shape()) <= MAX_NUMBERS:
             codes = self.encode(images[:: math.ceil(len(images) / FIT_CODES)])
             density = CodeDensity.fit(codes.reshape(len(codes), -1), self.recipe.seed)
-        self.reference = Reference(errors=np.zeros(1), surprises=np.zeros(1) if density else None, density=density)
-        scores = {name: np.sort(values.astype(np.float32)) for name, values in self.compare(held_out).items()}
-        errors = scores.get("error", np.zeros(1, np.float32))
-        self.reference = Reference(errors=errors, surprises=scores["surprise"] if density else None, density=density)
+        self.reference = Reference(errors=np.zeros(1, np.float32), density=density)
+        self.reference = Reference.remember(self.compare(held_out), density)
 
     def code_shape(self, size: tuple[int, int] | None = None) -> tuple[int, ...]:
         """Return the shape of one image's code, for an image size (H, W).
@@ -268,22 +271,39 @@ class Model:
         return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
 
     def at_work(self, clean: Array, seed: int = 0) -> Array:
-        """Return what the model is given at work for clean images: `corrupt`, unless its task corrupts only to learn from it."""
-        return clean if TASKS[self.recipe.task].clean_at_work else self.corrupt(clean, seed)
+        """Return what a person would have of clean images: damaged, unless the task does so only to learn from it."""
+        if TASKS[self.recipe.task].clean_at_work:
+            return clean
+        generator = torch.Generator().manual_seed(seed)
+        return self.corruption.damage(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
 
-    def _restore(self, array: Array) -> Array:
-        layout, batch = self._batch(array)
+    def _restore(self, array: Array, strength: float, mask: Array | None) -> Array:
+        layout, batch = self._batch(array, mask)
         self._remark_on(batch)
-        restored = np.empty((len(batch), self.image_shape[0], *batch.shape[2:]), array.dtype)
-        for kept, window, inner in self._pieces(batch):
-            restored[kept] = from_unit(self._code_and_image(window)[1][inner], array.dtype)
+        channels, enlarges = self.image_shape[0], self.corruption.enlarges
+        gray = channels > 1 and len(layout.to_batch(array)[0]) == 1 and self.corruption.seen_channels(channels) >= channels
+        size = tuple(side * enlarges for side in batch.shape[2:])
+        restored = np.empty((len(batch), 1 if gray else channels, *size), array.dtype)
+        for place, damaged, inner in self.inference.pieces(batch, enlarges):
+            result = self._image(self.corruption.as_seen(damaged), strength)[inner]
+            restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), array.dtype)
+        if mask is not None:
+            restored = np.where(batch[:, -1:] >= 0.5, restored, layout.to_batch(array))
         return layout.from_batch(restored)
+
+    def _image(self, seen: Tensor, strength: float = 1.0) -> Tensor:
+        """Return `(B, C, H, W)` in [0, 1] for `(B, C', H, W)`: the network's at full strength, what is seen at none."""
+        _, restored = self.inference.code_and_image(seen)
+        if strength == 1:
+            return restored
+        as_it_is = seen[:, [min(channel, seen.shape[1] - 1) for channel in range(self.image_shape[0])]].clamp(0, 1)
+        return torch.lerp(as_it_is, restored, strength)
 
     def restore_seen(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""
         restored = np.empty((len(seen), self.image_shape[0], *seen.shape[2:]), np.float32)
-        for kept, window, inner in self._pieces(seen):
-            restored[kept] = self._code_and_image(window)[1][inner]
+        for place, window, inner in self.inference.pieces(seen):
+            restored[place] = to_array(self._image(window)[inner])
         return restored
 
     def losses(self, seen: Array, clean: Array, seed: int = 0) -> Array:
@@ -296,24 +316,43 @@ class Model:
         """
         parts = []
         generator = torch.Generator(self.device).manual_seed(seed)
-        for chosen, batch in self._chunks(seen):
+        for chosen, batch in self.inference.chunks(seen):
             copies = batch.repeat(self.bottleneck.views, 1, 1, 1).contiguous(memory_format=torch.channels_last)
-            with self._at_work():
-                output, divergence = propagate(cast(Network, self.network), copies, generator)
+            with self.inference.at_work():
+                output, divergence = propagate(self.inference.network, copies, generator)
             errors = self.loss(output, torch.from_numpy(clean[chosen]).to(self.device), reduction="none").flatten(1)
             parts.append((errors.mean(1) + self.recipe.beta * divergence / errors.shape[1]).cpu().numpy())
         return np.concatenate(parts)
 
-    def save(self, path: str | Path) -> None:
-        """Write the model file, whole or not at all."""
-        write_whole(Path(path), self.to_bytes())
+    def start_from(self, other: Model) -> None:
+        """Take over another model's weights, as far as they have the same names and shapes.
 
-    def to_bytes(self) -> bytes:
+        Raises:
+            UsageError: If that is less than half of the weights.
+        """
+        own = self.network.state_dict()
+        shared = {
+            name: tensor for name, tensor in other.network.state_dict().items() if tensor.shape == own.get(name, tensor).shape
+        }
+        shared = {name: tensor for name, tensor in shared.items() if name in own}
+        share = sum(tensor.numel() for tensor in shared.values()) / self.parameters()
+        if share < 0.5:
+            raise UsageError(
+                f"The model to start from shares {share:.0%} of this one's weights: give the same --model, --code and --hidden."
+            )
+        self.network.load_state_dict(own | shared)
+
+    def save(self, path: str | Path, *, half: bool = False) -> None:
+        """Write the model file, whole or not at all; with `half`, its numbers in 16 bits, which takes half the room."""
+        write_whole(Path(path), self.to_bytes(half=half))
+
+    def to_bytes(self, *, half: bool = False) -> bytes:
         """Return the content of the model file."""
         about = {**self.about, "recipe": self.recipe.to_json(), "image_shape": list(self.image_shape)}
         arrays = self.reference.to_tensors() if self.reference else {}
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return modelfile.pack("model", {**self.network.state_dict(), **tensors}, about)
+        weights = {name: tensor.half() if half else tensor for name, tensor in self.network.state_dict().items()}
+        return modelfile.pack("model", {**weights, **tensors}, about)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by way of the model file; what was on a GPU goes to the best device that there is."""
@@ -323,97 +362,81 @@ class Model:
         """Log a warning, once, if images are stranger than all that were held out of the training."""
         if self.warned or self.reference is None or batch.shape[2:] != self.image_shape[1:]:
             return
-        usual = {"error": self.reference.errors, "surprise": self.reference.surprises}
+        usual = self.reference.held_out()
         scores = self.compare(batch[:LOOKED_AT]).items()
-        if any(np.median(values) > known[-1] for name, values in scores if (known := usual[name]) is not None):
+        if any(np.median(values) > usual[name][-1] for name, values in scores if name in usual):
             self.warned = True
             LOG.warning("These images do not look like those that the model has learnt from: do not trust what it makes of them.")
 
-    def _batch(self, array: Array) -> tuple[Layout, Array]:
-        """Bring an array into `(n, C, H, W)` and check that it fits the model."""
+    def _batch(self, array: Array, mask: Array | None = None) -> tuple[Layout, Array]:
+        """Bring an array into `(n, C, H, W)`, with a mask as its last channel and gray as RGB where the model needs them.
+
+        Raises:
+            DataError: If it does not fit the model.
+        """
         channels, height, width = self.image_shape
-        layout = Layout.of(array.shape, channels)
+        seen = self.corruption.seen_channels(channels)
+        layout = Layout.of(array.shape, channels if mask is not None else max(channels, seen))
         batch = layout.to_batch(array)
-        if batch.shape[1] != channels:
+        if mask is not None:
+            batch = np.concatenate([to_unit(batch), self._hidden(mask, batch)], 1)
+        elif seen > channels and batch.shape[1] <= channels:
+            raise DataError("The model completes images: it needs a mask that is white where something is missing.")
+        extra = max(0, seen - channels)
+        if channels == 3 and batch.shape[1] == 1 + extra and seen >= channels:
+            batch = np.concatenate([np.repeat(batch[:, :1], channels, 1), batch[:, 1:]], 1)
+        if batch.shape[1] not in (channels + extra, seen):
             kind = "gray" if channels == 1 else "RGB"
-            raise DataError(f"The images have {batch.shape[1]} channels, and this model takes {channels} ({kind}).")
+            raise DataError(f"The images have {batch.shape[1] - extra} channels, and this model takes {channels} ({kind}).")
         if 0 in batch.shape:
             raise DataError(f"There is nothing in an array of shape {array.shape}.")
-        if not self.architecture.any_size and batch.shape[2:] != (height, width):
+        wanted = tuple(-(-side // self.corruption.enlarges) for side in (height, width))
+        if not self.architecture.any_size and batch.shape[2:] != wanted:
             raise DataError(
                 f"The images have {_times(batch.shape[2:])} pixels, and this {self.recipe.model} model takes "
-                f"{_times((height, width))} only; a conv model takes any size."
+                f"{_times(wanted)} only; a conv model takes any size."
             )
         check_values(array)
         return layout, batch
 
-    def _chunks(self, batch: Array) -> Iterator[tuple[slice, Tensor]]:
-        """Yield parts of a batch as floats on the device."""
-        step = _chunk_length(batch.shape[1:])
-        for start in range(0, len(batch), step):
-            chosen = slice(start, start + step)
-            yield chosen, self._floats(batch[chosen])
-
-    def _floats(self, batch: Array) -> Tensor:
-        seen = torch.from_numpy(to_unit(batch)).to(self.device)
-        return seen.clamp_(0, 1) if self.corruption.stays_in_range else seen
-
-    def _pieces(self, batch: Array) -> Iterator[tuple[Index, Tensor, Index]]:
-        """Yield what goes through the network at once: (where its result belongs, floats on the device, what of the result)."""
-        height, width = batch.shape[2:]
-        network = cast(Network, self.network)
-        parts = list(tiles((height, width), TILE_SIDE, network.reach, network.stride)) if self.architecture.any_size else [WHOLE]
-        step = _chunk_length(batch.shape[1:])
-        for start in range(0, len(batch), step):
-            chosen = slice(start, start + step)
-            for tile in parts:
-                yield (chosen, ALL, *tile.outer), self._floats(batch[(chosen, ALL, *tile.window)]), (ALL, ALL, *tile.inner)
+    def _hidden(self, mask: Array, batch: Array) -> Array:
+        """Return where images are to be completed, `(n, 1, H, W)` float32 of 0 and 1."""
+        if self.corruption.seen_channels(self.image_shape[0]) <= self.image_shape[0]:
+            raise DataError(f"The model does not complete images, so it takes no mask: it has learnt to undo {self.corruption}.")
+        mask = np.asarray(mask)
+        if mask.ndim not in (2, 3) or mask.shape[-2:] != batch.shape[2:] or mask.size not in (batch[0, 0].size, batch[:, 0].size):
+            raise DataError(f"A mask of shape {mask.shape} does not fit {len(batch)} images of {_times(batch.shape[2:])} pixels.")
+        hidden = (to_unit(mask) >= 0.5).astype(np.float32).reshape(-1, 1, *batch.shape[2:])
+        return np.broadcast_to(hidden, (len(batch), 1, *batch.shape[2:]))
 
     @property
     def bottleneck(self) -> Code:
         """What makes the code of what the encoder gives."""
-        return cast(Network, self.network).bottleneck
+        return self.inference.bottleneck
 
     def encoded(self, seen: Tensor) -> Tensor:
         """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)` on the model's device."""
-        return self._encoded(seen)[0]
+        return self.inference.encode(seen)[0]
 
     def output(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a code on the model's device, a size (H, W), and detail beside the code."""
-        code = code.float()  # as it comes back from `encode`, so that decode(encode(x)) is restore(x) to the last bit
-        code = code.contiguous(memory_format=torch.channels_last) if code.dim() == 4 else code
-        with self._at_work():
-            return cast(Network, self.network).decode(code, size, detail)
+        return self.inference.output(code, size, detail)
 
-    def _encoded(self, seen: Tensor) -> tuple[Tensor, Detail]:
-        with self._at_work():
-            return cast(Network, self.network).encode(seen.contiguous(memory_format=torch.channels_last))
-
-    def _code_and_image(self, seen: Tensor) -> tuple[Tensor, Array]:
-        encoded, detail = self._encoded(seen)
-        code = self.bottleneck.point(encoded)
-        return code, self._image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail))
-
-    def _image(self, output: Tensor) -> Array:
-        return np.asarray(self.loss.image(output).cpu().numpy())
-
-    @contextlib.contextmanager
-    def _at_work(self) -> Iterator[None]:
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            yield
+    def _code(self, seen: Tensor) -> Tensor:
+        return self.bottleneck.point(self.encoded(seen))
 
 
 def load(path: str | Path, *, device: str = "auto") -> Model:
     """Read a model file.
 
     Args:
-        path: The file that `train` or `Model.save` wrote.
+        path: The file that `train` or `Model.save` wrote; or the name of a model that ships, such as "denoise-color".
         device: Where the model computes: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         ModelFileError: If it is not a model file, is damaged, or is newer than this version.
     """
-    return _assemble(printable(str(path)), *modelfile.read(Path(path), "model"), device)
+    return _assemble(printable(str(path)), *modelfile.read(shipped.locate(path), "model"), device)
 
 
 def _from_bytes(content: bytes, device: str) -> Model:
@@ -451,17 +474,13 @@ def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str
     with torch.device(device):
         return build(
             recipe.model,
-            image_shape=image_shape,
+            image_shape=(LOSSES[recipe.loss].outputs(image_shape[0]), *image_shape[1:]),
             seen_channels=parse(recipe.corruption).seen_channels(image_shape[0]),
             code=recipe.code,
             hidden=recipe.hidden or (),
             decoder_hidden=recipe.decoder_hidden or (),
             code_kind=recipe.code_kind,
         )
-
-
-def _chunk_length(image_shape: tuple[int, ...]) -> int:
-    return max(1, CHUNK_VALUES // math.prod(image_shape))
 
 
 def _times(size: tuple[int, ...]) -> str:

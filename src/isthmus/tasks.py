@@ -6,7 +6,7 @@ Nothing else distinguishes the tasks, and the training loop knows nothing else.
 
 from dataclasses import dataclass
 
-from isthmus.corruptions import Corruption, Erase, GaussianNoise, Nothing, Warp
+from isthmus.corruptions import Corruption, Downscale, Erase, GaussianNoise, Grayscale, Jpeg, Mask, Nothing, Warp
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,16 @@ class Task:
     """What the model learns by undoing it."""
     clean_at_work: bool = False
     """Whether the trained model is given clean images all the same: the corruption was there only to learn from."""
+    loss: str = ""
+    """What is made small, unless a recipe says otherwise; without it, the architecture's usual loss."""
 
 
 TASKS: dict[str, Task] = {
     "reconstruct": Task(Nothing(), "a short code of the image"),
     "denoise": Task(GaussianNoise(0.5), "the image without its noise"),
+    "colorize": Task(Grayscale(), "plausible colours", loss="ab"),
+    "upscale": Task(Downscale(2), "the detail that a small picture has lost"),
+    "repair": Task(Jpeg(10, best=80), "the image before it was compressed"),
+    "inpaint": Task(Mask(), "what was where nothing is seen"),
     "describe": Task(Warp() | Erase(), "what an image shows, wherever and however it stands", clean_at_work=True),
 }

@@ -25,7 +25,7 @@ from isthmus.files import check_output
 from isthmus.images import Array, to_unit
 from isthmus.models import Network, propagate
 from isthmus.recipes import Recipe, base_fields
-from isthmus.reference import FIT_CODES
+from isthmus.reference import FIT_CODES, MAX_NUMBERS
 from isthmus.restoring import Model, load
 from isthmus.runs import Run, StopRequest, compare, stop_requests
 from isthmus.supplying import supply
@@ -192,7 +192,9 @@ class Trainer:
         self.dataset = dataset
         self.supply = supply(dataset, self.model.device)
         mean = torch.from_numpy(to_unit(dataset.some(1000, recipe.seed).images).mean((0, 2, 3)))
-        cast(Network, self.model.network).start_from(self.model.loss.output(mean).to(self.model.device))
+        cast(Network, self.model.network).start_from(self.model.loss.start(mean).to(self.model.device))
+        if recipe.start:
+            self.model.start_from(load(recipe.start, device=device))
         self.usual = to_unit(held_out.images[:VALIDATION_IMAGES])
         self.held_out = self.model.prepare(self.usual, recipe.seed)
         self.held_out_seen = self.model.corrupt(self.held_out, recipe.seed)
@@ -339,7 +341,8 @@ class Trainer:
 
     def _remember(self) -> None:
         """Let the model remember training images and held-out ones, as it will be given them: not prepared."""
-        images = to_unit(self.dataset.some(FIT_CODES, self.recipe.seed).images)
+        count = FIT_CODES if math.prod(self.model.code_shape()) <= MAX_NUMBERS else 1
+        images = to_unit(self.dataset.some(count, self.recipe.seed).images)
         self.model.remember(*(self.model.at_work(some, self.recipe.seed) for some in (images, self.usual)))
 
     def _moment(self) -> Moment:

@@ -36,6 +36,15 @@ def test_same_seed_gives_the_same_result(corruption, shape):
 
 
 @corruptions
+@shapes
+def test_what_a_person_has_is_seen_as_in_training(corruption, shape):
+    damaged = corruption.damage(some(shape), torch.Generator().manual_seed(3))
+    seen = corruption.as_seen(damaged)
+    assert seen.shape[-2:] == tuple(side * corruption.enlarges for side in damaged.shape[-2:])
+    assert torch.equal(seen[..., : shape[-2], : shape[-1]], corrupt(corruption, some(shape), 3))
+
+
+@corruptions
 def test_leaves_the_clean_images_untouched(corruption):
     clean = some((2, 1, 28, 28))
     corrupt(corruption, clean)
@@ -66,7 +75,9 @@ def test_any_two_compose_and_read_back(corruption, then):
     assert parse(str(both)) == both
     clean = some((2, 3, 6, 5))
     generator = torch.Generator().manual_seed(1)
-    expected = then(corruption(clean, generator), generator)
+    damaged = then.damage(corruption.damage(clean, generator), generator)
+    assert torch.equal(both.damage(clean, torch.Generator().manual_seed(1)), damaged)
+    expected = then.as_seen(corruption.as_seen(damaged))[..., :6, :5]
     assert torch.equal(both(clean, torch.Generator().manual_seed(1)), expected)
     assert both.stays_in_range == (corruption.stays_in_range and then.stays_in_range)
     assert expected.shape[1] == both.seen_channels(3)

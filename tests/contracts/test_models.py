@@ -5,7 +5,6 @@ import pytest
 import torch
 
 import isthmus
-from isthmus import restoring
 from isthmus.bounds import importance_weighted_bound
 from isthmus.codes import CODES
 from isthmus.losses import LOSSES
@@ -20,6 +19,7 @@ decoders = pytest.mark.parametrize("name", [name for name, architecture in MODEL
 tasks = pytest.mark.parametrize("task", TASKS)
 codes = pytest.mark.parametrize("code_kind", CODES)
 losses = pytest.mark.parametrize("loss", LOSSES)
+decoded = pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if not loss.needs_seen])
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
@@ -37,6 +37,8 @@ def some(count, shape):
 @tasks
 @shapes
 def test_maps_what_it_sees_to_the_clean_shape(name, task, shape):
+    if task == "colorize":
+        shape = (3, *shape[1:])
     model = born(name, shape, task=task)
     clean = some(3, shape)
     seen = model.corrupt(clean)
@@ -63,7 +65,7 @@ def test_a_picture_in_tiles_shows_no_seam(name, hidden, monkeypatch):
     picture = some(1, (1, 150, 131))
     whole = model.restore_seen(picture)
     assert whole.std() > 0.01
-    monkeypatch.setattr(restoring, "TILE_SIDE", 64)
+    monkeypatch.setattr(model.inference, "tile_side", 64)
     assert np.abs(model.restore_seen(picture) - whole).max() < 1e-5
     assert np.abs(model.restore(picture) - whole).max() < 1e-5
 
@@ -76,7 +78,7 @@ def test_a_fixed_size_model_refuses_other_sizes(name):
 
 @decoders
 @codes
-@losses
+@decoded
 @shapes
 def test_decode_of_encode_is_restore(name, code_kind, loss, shape):
     model = born(name, shape, code_kind=code_kind, loss=loss)
@@ -111,13 +113,43 @@ def test_decode_of_encode_is_restore_over_many_chunks(name):
 @tasks
 @codes
 def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
-    model = born(name, (1, 12, 10), task=task, code_kind=code_kind)
+    shape = (3, 12, 10)
+    model = born(name, shape, task=task, code_kind=code_kind)
     model.save(tmp_path / "model.safetensors")
     again = isthmus.load(tmp_path / "model.safetensors", device="cpu")
-    images = some(4, (1, 12, 10))
-    assert np.array_equal(again.restore(images), model.restore(images))
+    seen = model.corrupt(some(4, shape))
+    assert np.array_equal(again.restore_seen(seen), model.restore_seen(seen))
     assert again.recipe == model.recipe
     assert again.image_shape == model.image_shape
+
+
+@models
+@tasks
+def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
+    model = born(name, (3, 12, 8), task=task)
+    clean = some(4, (3, 12, 8))
+    at_work, seen = model.at_work(clean), clean if TASKS[task].clean_at_work else model.corrupt(clean)
+    mask = at_work[:, 3] if at_work.shape[1] == 4 else None
+    restored = model.restore(at_work[:, :3], mask=mask)
+    assert restored.shape == clean.shape
+    expected = model.restore_seen(seen)
+    if mask is not None:
+        expected = np.where(mask[:, None] == 1, expected, clean)
+    assert np.allclose(restored, expected, atol=2e-3)
+
+
+@models
+@tasks
+def test_at_no_strength_only_size_and_colours_change(name, task):
+    model = born(name, (3, 12, 8), task=task)
+    at_work = model.at_work(some(4, (3, 12, 8)))
+    mask = at_work[:, 3] if at_work.shape[1] == 4 else None
+    none, half, full = (model.restore(at_work[:, :3], mask=mask, strength=strength) for strength in (0, 0.5, 1))
+    assert np.allclose(half, (none + full) / 2, atol=1e-5)
+    if none.shape == at_work.shape:
+        assert np.allclose(none, at_work)
+    with pytest.raises(isthmus.UsageError, match=r"The strength must lie between 0 and 1, not 1\.5\."):
+        model.restore(at_work[:, :3], mask=mask, strength=1.5)
 
 
 @models
@@ -125,8 +157,9 @@ def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
 @losses
 @codes
 def test_every_parameter_learns(name, task, loss, code_kind):
-    model = born(name, (1, 8, 8), task=task, loss=loss, code_kind=code_kind)
-    clean = torch.from_numpy(some(64, (1, 8, 8)))
+    shape = (3 if LOSSES[loss].needs_seen else 1, 8, 8)
+    model = born(name, shape, task=task, loss=loss, code_kind=code_kind)
+    clean = torch.from_numpy(some(64, shape))
     seen = torch.from_numpy(model.corrupt(clean.repeat(model.bottleneck.views, 1, 1, 1).numpy()))
     output, divergence = propagate(model.network, seen, torch.Generator())
     (model.loss(output, clean) + divergence.mean()).backward()
@@ -172,7 +205,7 @@ def test_the_decoders_own_widths_are_kept(name, code_kind, tmp_path):
     assert np.array_equal(again.restore(images), model.restore(images))
 
 
-@losses
+@decoded
 def test_a_loss_is_smaller_for_the_truth(loss):
     clean = torch.from_numpy((some(2, (1, 4, 4)) > 0.5).astype(np.float32))
     right = (clean - 0.5) * 20 if LOSSES[loss].logits else clean
@@ -182,7 +215,7 @@ def test_a_loss_is_smaller_for_the_truth(loss):
     assert torch.allclose(LOSSES[loss].image(right), clean, atol=1e-3)
 
 
-@losses
+@decoded
 def test_a_loss_reads_any_output_as_an_image(loss):
     image = LOSSES[loss].image(torch.linspace(-100, 100, 50))
     assert image.min() >= 0

@@ -124,9 +124,7 @@ def test_26_one_flipped_bit_is_noticed(tmp_path, model_files, refused):
 
 
 def test_26_a_missing_file_is_refused(tmp_path, refused):
-    assert f"There is no model at {tmp_path / 'none.safetensors'}: no such file or directory." in refused(
-        tmp_path / "none.safetensors"
-    )
+    assert f"There is no model at {tmp_path / 'none.safetensors'}." in refused(tmp_path / "none.safetensors")
 
 
 def test_26_a_checkpoint_is_no_model(tmp_path, refused):
@@ -259,7 +257,7 @@ def test_30_a_newer_format_says_which_isthmus_it_needs(rewritten, refused):
     [
         ("dense", (4, 30, 28), "have 30 x 28 pixels, and this dense model takes 28 x 28 only; a conv model takes any size."),
         ("conv", (4, 3, 28, 28), "of shape (4, 3, 28, 28) is not one of (H, W), (H, W, C), (n, H, W), (n, C, H, W), (n, H, W, C)"),
-        ("colour", (4, 28, 28), "The images have 1 channels, and this model takes 3 (RGB)."),
+        ("colour", (4, 4, 28, 28), "of shape (4, 4, 28, 28) is not one of (H, W), (H, W, C), (n, H, W), (n, C, H, W)"),
     ],
 )  # fmt: skip
 def test_31_images_that_do_not_fit_are_refused_with_what_would(model, shape, message, tmp_path, model_files, run):

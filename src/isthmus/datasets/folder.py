@@ -6,7 +6,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +147,7 @@ class Folder:
             self._check_share(skipped)
             if changed is not None:
                 for name, picture, pixels in zip(names, pictures, changed, strict=True):
-                    write_picture(places[name], replace(picture, pixels=np.moveaxis(pixels, 0, -1)))
+                    write_picture(places[name], picture.changed(np.moveaxis(pixels, 0, -1)))
                 count += len(pictures)
             if watch:
                 watch(there + count + len(skipped), len(self.files))

@@ -80,6 +80,10 @@ class Architecture:
     """Whether detail goes around the code, so that the code alone is no image."""
     bfloat16: bool
     """Whether bfloat16 and channels_last make it faster (measured by benchmarks/chapter.py)."""
+    code_kind: str = "relu"
+    """Default kind of code."""
+    loss: str = "bce"
+    """Default of what is made small."""
     batch_size: int
     """Default images per step."""
     learning_rate: float
@@ -120,9 +124,11 @@ MODELS: dict[str, Architecture] = {
         any_size=True,
         carries_detail=True,
         bfloat16=True,
-        batch_size=16,
+        code_kind="linear",
+        loss="mse",
+        batch_size=4,
         learning_rate=1e-3,
-        patch=64,
+        patch=128,
     ),
 }
 

@@ -39,7 +39,14 @@ RECIPES: dict[str, Recipe] = {
 """The book's three; the best codes of 32 and of 128 numbers (a map of 32 x 2 x 2); a VAE with 50; and a code to describe with."""
 
 
-REPLACED = {"epochs": "budget", "budget": "epochs", "noise": "corruption", "task": "corruption", "hidden": "decoder_hidden"}
+REPLACED = {
+    "epochs": "budget",
+    "budget": "epochs",
+    "noise": "corruption",
+    "factor": "corruption",
+    "task": "corruption",
+    "hidden": "decoder_hidden",
+}
 """Which field of a recipe to begin from a given one replaces, besides itself."""
 
 

@@ -9,7 +9,7 @@ from operator import index
 from typing import Any
 
 from isthmus.codes import CODES
-from isthmus.corruptions import GaussianNoise, parse
+from isthmus.corruptions import Downscale, GaussianNoise, parse
 from isthmus.errors import UsageError, look_up, nearest
 from isthmus.losses import LOSSES
 from isthmus.models import MODELS
@@ -36,9 +36,12 @@ class Recipe:
     data: str = ""
     """Where the images come from, as `isthmus.datasets.open_data` takes it."""
     task: str = "reconstruct"
-    """What is learnt: reconstruct (the default: a short code), denoise, or describe (a code of what an image shows)."""
+    """What is learnt: reconstruct (the default: a short code), denoise, colorize, upscale, repair (what JPEG did), inpaint (what is
+    missing), or describe (a code of what an image shows)."""
     noise: float | None = None
     """Strength of the noise for denoise: its standard deviation, where white is 1. The textbook's is 0.5."""
+    factor: int | None = None
+    """How many times larger, for upscale: 2 (the default), 3, 4 or more."""
     corruption: str = ""
     """Something else to undo, such as "gaussian-noise(0.2) | salt-and-pepper(0.05)"."""
     prepare: str = "nothing"
@@ -51,30 +54,34 @@ class Recipe:
     """Units (dense, none) or filters (conv 16 8, photographic 64) of the layers before the code; the decoder mirrors them."""
     decoder_hidden: tuple[int, ...] | None = None
     """Units or filters of the decoder's layers instead, from the code outward; as many as before the code."""
-    code_kind: str = "relu"
-    """What the code is: relu (numbers from 0 up, the textbook's), linear, gaussian (a VAE's) or invariant (to the corruption)."""
+    code_kind: str = ""
+    """What the code is: relu (numbers from 0 up, the textbook's), linear (photographic), gaussian (a VAE's) or invariant (to the
+    corruption)."""
     beta: float = 1.0
     """Weight of the code's own cost beside the error: 1 is a VAE's evidence bound, more makes its code more regular."""
     beta_warm_up: float = 0.1
     """Share of the training in which that weight rises from nothing: from 0 up to 1."""
-    loss: str = "bce"
-    """What is made small: bce (cross-entropy, the textbook's), mse (squared error) or l1 (absolute error)."""
+    loss: str = ""
+    """What is made small: bce (cross-entropy, the textbook's), mse (squared error; photographic), l1 (absolute error), and of the
+    colours alone ab (squared error; colorize) or ab-bins (cross-entropy among ninety colours, the rare ones weighted up)."""
     epochs: int = 0
     """How often every image is seen: 10 times, unless there is a budget."""
     budget: str = ""
     """Time to train for, instead of epochs: 90s, 10m or 1h. The schedule is stretched over it."""
     batch_size: int = 0
-    """Images per step (dense 100, conv 50, photographic 16)."""
+    """Images per step (dense 100, conv 50, photographic 4)."""
     learning_rate: float = 0.0
     """Peak of the learning rate (0.01; photographic 0.001)."""
     schedule: str = "one-cycle"
     """Course of the learning rate: one-cycle (up, then down to nothing) or constant (the textbook's)."""
     warm_up: float = 0.25
     """Share of the one-cycle training in which the rate rises: from 0 up, below 1."""
+    start: str = ""
+    """A model file, or the name of one that ships, with whose weights the training begins, as far as they have the same shapes."""
     size: tuple[int, int] | None = None
     """Height and width in pixels to bring the images to; without it, the size that most of them have."""
     patch: int = -1
-    """Side in pixels of the squares that are cut from larger images to learn from (photographic 64); 0 takes whole images."""
+    """Side in pixels of the squares that are cut from larger images to learn from (photographic 128); 0 takes whole images."""
     precision: str = "auto"
     """Arithmetic of the layers: auto (bfloat16 where it is faster), float32 or bfloat16."""
     seed: int = 0
@@ -121,8 +128,8 @@ class Recipe:
         for kind, name, registry in (
             ("task", self.task, TASKS),
             ("model", self.model, MODELS),
-            ("loss", self.loss, LOSSES),
-            ("kind of code", self.code_kind, CODES),
+            *((("loss", self.loss, LOSSES),) if self.loss else ()),
+            *((("kind of code", self.code_kind, CODES),) if self.code_kind else ()),
             ("schedule", self.schedule, dict.fromkeys(SCHEDULES)),
             ("precision", self.precision, dict.fromkeys(PRECISIONS)),
         ):
@@ -136,12 +143,18 @@ class Recipe:
         architecture = MODELS[self.model]
         if self.noise is not None and (self.task != "denoise" or self.corruption):
             raise UsageError("--noise is the strength for --task denoise; with --corruption, write it there.")
+        if self.factor is not None and (self.task != "upscale" or self.corruption):
+            raise UsageError("--factor is the size for --task upscale; with --corruption, write it there.")
         noise = str(GaussianNoise(self.noise)) if self.noise is not None else ""
+        smaller = str(Downscale(self.factor)) if self.factor is not None else ""
         hidden = tuple(map(index, architecture.hidden if self.hidden is None else self.hidden))
         values: dict[str, object] = {
             "noise": None,  # now part of the corruption
+            "factor": None,
+            "loss": self.loss or TASKS[self.task].loss or architecture.loss,
+            "code_kind": self.code_kind or architecture.code_kind,
             "prepare": str(parse(self.prepare)),
-            "corruption": str(parse(self.corruption or noise or str(TASKS[self.task].corruption))),
+            "corruption": str(parse(self.corruption or noise or smaller or str(TASKS[self.task].corruption))),
             "code": index(self.code or architecture.code),
             "hidden": hidden,
             "decoder_hidden": hidden[::-1] if self.decoder_hidden is None else tuple(map(index, self.decoder_hidden)),

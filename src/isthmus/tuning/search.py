@@ -234,7 +234,7 @@ class Search:
         return {
             "layers": IntDistribution(fewest, MAX_LAYERS),
             "units": IntDistribution(*MODELS[self.base.model].widths, log=True),
-            "loss": CategoricalDistribution(tuple(LOSSES)),
+            "loss": CategoricalDistribution(tuple(name for name, loss in LOSSES.items() if not loss.needs_seen)),
             "rate": FloatDistribution(*RATES, log=True),
         }
 

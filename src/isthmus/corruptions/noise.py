@@ -1,0 +1,119 @@
+"""What sensors and chance do to single values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from isthmus.corruptions.corruption import Corruption
+from isthmus.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Corruption):
+    """Add independent normal noise to every value.
+
+    Source: the textbook's denoising autoencoder (std 0.5, clipped); Vincent et al. (2008) for the idea.
+    """
+
+    name: ClassVar = "gaussian-noise"
+
+    std: float = 0.5
+    """Standard deviation, where the image's range is [0, 1]."""
+    clip: bool = True
+    """Whether the result is clipped to [0, 1], as a stored picture would be."""
+    least: float | None = None
+    """Smallest standard deviation, where each image is to get one of its own, drawn evenly between this and `std`."""
+
+    def __post_init__(self) -> None:
+        """Check the strength."""
+        if not 0 <= self.std <= 10:
+            raise UsageError(f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}.")
+        if self.least is not None and not 0 <= self.least <= self.std:
+            raise UsageError(
+                f"The noise's smallest standard deviation must lie between 0 and the largest, {self.std}, not {self.least}."
+            )
+
+    @property
+    def stays_in_range(self) -> bool:
+        """Whether the noise is clipped."""
+        return self.clip
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return clean + std x standard normal noise."""
+        noise = clean.new_empty(clean.shape).normal_(0, self.std if self.least is None else 1, generator=generator)
+        if self.least is not None:
+            noise *= clean.new_empty((len(clean), 1, 1, 1)).uniform_(self.least, self.std, generator=generator)
+        noisy = noise.add_(clean)
+        return noisy.clamp_(0, 1) if self.clip else noisy
+
+
+@dataclass(frozen=True)
+class PoissonNoise(Corruption):
+    """Count photons: noise that grows with the root of the brightness, and the sensor's own beside it.
+
+    Source: Foi et al. (2008), Poissonian-Gaussian noise of raw image sensors.
+    """
+
+    name: ClassVar = "poisson-noise"
+
+    peak: float = 50.0
+    """Photons that a white value stands for; fewer are noisier."""
+    read: float = 0.01
+    """Standard deviation of the sensor's noise, where the image's range is [0, 1]."""
+    most: float | None = None
+    """Largest number of photons, where each image is to get one of its own, drawn evenly in the logarithm from `peak` up."""
+
+    def __post_init__(self) -> None:
+        """Check the strengths."""
+        if not 0 < self.peak <= 1e6 or not 0 <= self.read <= 10 or (self.most is not None and not self.peak <= self.most <= 1e6):
+            raise UsageError(
+                f"Poisson noise takes a peak above 0, a read noise from 0 to 10, and at most a larger peak; not {self}."
+            )
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return Poisson(clean x peak) / peak + read x standard normal noise, clipped."""
+        import torch
+
+        shares = clean.new_empty((len(clean), 1, 1, 1)).uniform_(generator=generator)
+        peaks = self.peak * ((self.most or self.peak) / self.peak) ** shares
+        counted = torch.poisson(clean.clamp(min=0) * peaks, generator=generator) / peaks
+        return counted.add_(clean.new_empty(clean.shape).normal_(generator=generator), alpha=self.read).clamp_(0, 1)
+
+
+@dataclass(frozen=True)
+class SaltAndPepper(Corruption):
+    """Set single pixels, in all their channels, to black or white."""
+
+    name: ClassVar = "salt-and-pepper"
+
+    share: float = 0.1
+    """Share of the pixels that are lost, half of them to black and half to white, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Check the strength."""
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"The share of lost pixels must lie between 0 and 1, not {self.share}.")
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return the batch with its lost pixels."""
+        batch, _, height, width = clean.shape
+        lot = clean.new_empty((batch, 1, height, width)).uniform_(generator=generator)
+        return clean.masked_fill(lot < self.share / 2, 0.0).masked_fill(lot >= 1 - self.share / 2, 1.0)
+
+
+@dataclass(frozen=True)
+class Binarize(Corruption):
+    """Draw every value as black or white, white with the probability that its brightness names.
+
+    Source: dynamic binarization, as Burda et al. (2016) train and measure on MNIST.
+    """
+
+    name: ClassVar = "binarize"
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return the batch in 0 and 1; what is 0 or 1 stays so."""
+        return (clean.new_empty(clean.shape).uniform_(generator=generator) < clean).to(clean.dtype)
