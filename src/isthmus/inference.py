@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from isthmus.codes import Code
 from isthmus.corruptions import Corruption
+from isthmus.errors import UsageError
 from isthmus.images import Array, to_unit
 from isthmus.losses import Loss
 from isthmus.models import Architecture, Detail, Network
@@ -23,6 +24,12 @@ CHUNK_VALUES = 1 << 16
 
 TILE_SIDE = 1024
 """Height and width of what goes through the network at once of a larger picture, unless the memory is limited."""
+
+SMALLEST_TILE = 256
+"""Side below which tiles would be all margin."""
+
+TILE_BYTES = 700
+"""Memory that a pixel of a tile takes while it goes through the network, at most (benchmarks/photos.py measures it)."""
 
 CUBIC_REACH = 4
 """Pixels of a small picture on which its stretched form depends, to each side."""
@@ -59,6 +66,23 @@ class Inference:
         self.architecture, self.corruption, self.loss = architecture, corruption, loss
         self.device, self.bfloat16 = device, bfloat16
         self.tile_side = TILE_SIDE
+
+    def limit_memory(self, most: int) -> None:
+        """Take tiles so small that the process stays within so many bytes, its present ones included.
+
+        Raises:
+            UsageError: If that is too little for the smallest tile.
+        """
+        import resource  # there is none on Windows
+
+        left = most - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        side = math.isqrt(max(0, left) // TILE_BYTES) // 64 * 64
+        if side < SMALLEST_TILE:
+            needed = (most - left + TILE_BYTES * SMALLEST_TILE**2) / 1e6
+            raise UsageError(
+                f"{most / 1e6:,.0f} MB of memory are too little: isthmus needs {needed:,.0f} MB for the smallest tiles."
+            )
+        self.tile_side = min(side, TILE_SIDE)
 
     @property
     def bottleneck(self) -> Code:
@@ -109,6 +133,22 @@ class Inference:
         encoded, detail = self.encode(seen)
         code = self.bottleneck.point(encoded)
         return code, self.loss.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), seen)
+
+    def image(self, seen: Tensor, *, careful: bool = False) -> Tensor:
+        """Return the images `(B, C, H, W)` in [0, 1] that the network gives for `(B, C', H, W)`.
+
+        Args:
+            seen: The batch.
+            careful: Take the mean over the eight orientations. Source: Timofte et al. (2016), "enhanced prediction".
+        """
+        if not careful:
+            return self.code_and_image(seen)[1]
+        total = torch.zeros((), device=self.device)
+        for turns in range(4):
+            for axes in ((), (3,)):
+                result = self.code_and_image(seen.rot90(turns, (2, 3)).flip(axes))[1]
+                total = total + result.flip(axes).rot90(-turns, (2, 3))
+        return total / 8
 
     def _tiles(self, size: tuple[int, int], enlarges: int) -> Iterator[Tile]:
         reach = self.network.reach if enlarges == 1 else math.ceil(self.network.reach / enlarges) + CUBIC_REACH

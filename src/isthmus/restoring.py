@@ -17,8 +17,9 @@ from isthmus.corruptions import parse
 from isthmus.devices import choose_bfloat16, choose_device
 from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError, printable
 from isthmus.files import write_whole
-from isthmus.images import Array, Layout, check_values, from_unit, to_unit
+from isthmus.images import Array, from_unit, to_unit
 from isthmus.inference import Inference, chunk_length, to_array
+from isthmus.intake import Intake, times
 from isthmus.losses import LOSSES
 from isthmus.models import MODELS, Detail, Network, build, propagate
 from isthmus.recipes import Recipe
@@ -56,6 +57,13 @@ class Model:
         self.corruption = parse(recipe.corruption)
         self.loss = LOSSES[recipe.loss]
         self.architecture = MODELS[recipe.model]
+        small = tuple(-(-side // self.corruption.enlarges) for side in image_shape[1:])
+        self.intake = Intake(
+            model=recipe.model,
+            channels=image_shape[0],
+            size=None if self.architecture.any_size else cast(tuple[int, int], small),
+            corruption=self.corruption,
+        )
         self.device = choose_device(device)
         self.bfloat16 = choose_bfloat16(recipe.precision, self.architecture, self.device)
         self.inference = Inference(
@@ -68,13 +76,15 @@ class Model:
         )
         self.network = cast(nn.Module, self.inference.network)
 
-    def restore(self, images: Any, *, strength: float = 1.0, mask: Array | None = None) -> Any:
+    def restore(self, images: Any, *, strength: float = 1.0, careful: bool = False, mask: Array | None = None) -> Any:
         """Undo what the model has learnt to undo.
 
         Args:
             images: An array or tensor `(H, W)`, `(H, W, C)`, `(n, H, W)`, `(n, C, H, W)` or `(n, H, W, C)` of uint8, uint16,
                 bool or floats in [0, 1] (a little outside, as noise leaves them, is fine); a PIL image; a path; or a list of them.
             strength: How much of it, from 0 (nothing: only the size and the colours change, as they must) to 1.
+            careful: Look at each image in all eight orientations and take the mean: a little better, eight times slower. Only a
+                model that takes any size can do that.
             mask: What is missing, for a model that completes: `(H, W)` or `(n, H, W)`, white or True where it is. The rest is kept.
 
         Returns:
@@ -83,11 +93,21 @@ class Model:
 
         Raises:
             DataError: If the shape, size, channels, values or mask do not fit the model; the message says what does.
-            UsageError: If the strength is not in [0, 1].
+            UsageError: If the strength is not in [0, 1], or care cannot be taken.
         """
         if not 0 <= strength <= 1:
             raise UsageError(f"The strength must lie between 0 and 1, not {strength}.")
-        return kinds.change(images, lambda array: self._restore(array, strength, mask))
+        if careful and not self.architecture.any_size:
+            raise UsageError(f"A {self.recipe.model} model takes one size and one orientation only, so it cannot be careful.")
+        return kinds.change(images, lambda array: self._restore(array, strength, careful, mask))
+
+    def limit_memory(self, most: int) -> None:
+        """Restore large pictures in tiles so small that the process stays within so many bytes, its present ones included.
+
+        Raises:
+            UsageError: If that is too little for the smallest tile.
+        """
+        self.inference.limit_memory(most)
 
     def encode(self, images: Array) -> Array:
         """Return the codes of images: `(n, numbers)` or `(n, channels, h, w)` float32.
@@ -95,7 +115,7 @@ class Model:
         Args:
             images: As for `restore`; a single image is a batch of one.
         """
-        chunks = self.inference.chunks(self._batch(np.asarray(images))[1])
+        chunks = self.inference.chunks(self.intake.batch(np.asarray(images))[1])
         return np.concatenate([to_array(self._code(self.corruption.as_seen(damaged)).float()) for _, damaged in chunks])
 
     def decode(self, codes: Array, size: tuple[int, int] | None = None) -> Array:
@@ -119,7 +139,7 @@ class Model:
         if codes.shape[1:] != wanted:
             raise DataError(
                 f"Codes of shape {codes.shape} do not fit: "
-                f"this model's are (n, {', '.join(map(str, wanted))}) for {_times(size)} pixels."
+                f"this model's are (n, {', '.join(map(str, wanted))}) for {times(size)} pixels."
             )
         step = chunk_length((self.image_shape[0], *size))
         parts = (torch.from_numpy(part).to(self.device) for part in np.split(codes, range(step, len(codes), step)))
@@ -160,7 +180,7 @@ class Model:
             code has another shape than theirs. Where the model gives other channels than it sees, there is no "error".
             "either": the more unusual of both, where there are both: 1 is what a hundredth of held-out images exceeds.
         """
-        _, batch = self._batch(np.asarray(images))
+        _, batch = self.intake.batch(np.asarray(images))
         scores: dict[str, list[Array]] = {"error": [], "surprise": []}
         density = self.reference.density if self.reference else None
         known = self.code_shape() if density else None
@@ -192,7 +212,7 @@ class Model:
 
     def size_of(self, images: Array) -> tuple[int, int]:
         """Return (H, W) of images, as `restore` takes them."""
-        _, batch = self._batch(np.asarray(images))
+        _, batch = self.intake.batch(np.asarray(images))
         return batch.shape[2], batch.shape[3]
 
     def remember(self, images: Array, held_out: Array) -> None:
@@ -216,7 +236,7 @@ class Model:
             DataError: If the model takes images of another size only.
         """
         if size and size != self.image_shape[1:] and not self.architecture.any_size:
-            raise DataError(f"This model decodes to {_times(self.image_shape[1:])} pixels, not {_times(size)}.")
+            raise DataError(f"This model decodes to {times(self.image_shape[1:])} pixels, not {times(size)}.")
         network = build_network(self.recipe, self.image_shape, device="meta")
         channels = self.corruption.seen_channels(self.image_shape[0])
         encoded, _ = network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta"))
@@ -277,23 +297,23 @@ class Model:
         generator = torch.Generator().manual_seed(seed)
         return self.corruption.damage(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
 
-    def _restore(self, array: Array, strength: float, mask: Array | None) -> Array:
-        layout, batch = self._batch(array, mask)
+    def _restore(self, array: Array, strength: float, careful: bool, mask: Array | None) -> Array:
+        layout, batch = self.intake.batch(array, mask)
         self._remark_on(batch)
         channels, enlarges = self.image_shape[0], self.corruption.enlarges
-        gray = channels > 1 and len(layout.to_batch(array)[0]) == 1 and self.corruption.seen_channels(channels) >= channels
+        gray = self.intake.gives_gray(layout.to_batch(array).shape[1])
         size = tuple(side * enlarges for side in batch.shape[2:])
         restored = np.empty((len(batch), 1 if gray else channels, *size), array.dtype)
         for place, damaged, inner in self.inference.pieces(batch, enlarges):
-            result = self._image(self.corruption.as_seen(damaged), strength)[inner]
+            result = self._image(self.corruption.as_seen(damaged), strength, careful)[inner]
             restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), array.dtype)
         if mask is not None:
             restored = np.where(batch[:, -1:] >= 0.5, restored, layout.to_batch(array))
         return layout.from_batch(restored)
 
-    def _image(self, seen: Tensor, strength: float = 1.0) -> Tensor:
+    def _image(self, seen: Tensor, strength: float, careful: bool) -> Tensor:
         """Return `(B, C, H, W)` in [0, 1] for `(B, C', H, W)`: the network's at full strength, what is seen at none."""
-        _, restored = self.inference.code_and_image(seen)
+        restored = self.inference.image(seen, careful=careful)
         if strength == 1:
             return restored
         as_it_is = seen[:, [min(channel, seen.shape[1] - 1) for channel in range(self.image_shape[0])]].clamp(0, 1)
@@ -303,7 +323,7 @@ class Model:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""
         restored = np.empty((len(seen), self.image_shape[0], *seen.shape[2:]), np.float32)
         for place, window, inner in self.inference.pieces(seen):
-            restored[place] = to_array(self._image(window)[inner])
+            restored[place] = to_array(self.inference.image(window)[inner])
         return restored
 
     def losses(self, seen: Array, clean: Array, seed: int = 0) -> Array:
@@ -367,47 +387,6 @@ class Model:
         if any(np.median(values) > usual[name][-1] for name, values in scores if name in usual):
             self.warned = True
             LOG.warning("These images do not look like those that the model has learnt from: do not trust what it makes of them.")
-
-    def _batch(self, array: Array, mask: Array | None = None) -> tuple[Layout, Array]:
-        """Bring an array into `(n, C, H, W)`, with a mask as its last channel and gray as RGB where the model needs them.
-
-        Raises:
-            DataError: If it does not fit the model.
-        """
-        channels, height, width = self.image_shape
-        seen = self.corruption.seen_channels(channels)
-        layout = Layout.of(array.shape, channels if mask is not None else max(channels, seen))
-        batch = layout.to_batch(array)
-        if mask is not None:
-            batch = np.concatenate([to_unit(batch), self._hidden(mask, batch)], 1)
-        elif seen > channels and batch.shape[1] <= channels:
-            raise DataError("The model completes images: it needs a mask that is white where something is missing.")
-        extra = max(0, seen - channels)
-        if channels == 3 and batch.shape[1] == 1 + extra and seen >= channels:
-            batch = np.concatenate([np.repeat(batch[:, :1], channels, 1), batch[:, 1:]], 1)
-        if batch.shape[1] not in (channels + extra, seen):
-            kind = "gray" if channels == 1 else "RGB"
-            raise DataError(f"The images have {batch.shape[1] - extra} channels, and this model takes {channels} ({kind}).")
-        if 0 in batch.shape:
-            raise DataError(f"There is nothing in an array of shape {array.shape}.")
-        wanted = tuple(-(-side // self.corruption.enlarges) for side in (height, width))
-        if not self.architecture.any_size and batch.shape[2:] != wanted:
-            raise DataError(
-                f"The images have {_times(batch.shape[2:])} pixels, and this {self.recipe.model} model takes "
-                f"{_times(wanted)} only; a conv model takes any size."
-            )
-        check_values(array)
-        return layout, batch
-
-    def _hidden(self, mask: Array, batch: Array) -> Array:
-        """Return where images are to be completed, `(n, 1, H, W)` float32 of 0 and 1."""
-        if self.corruption.seen_channels(self.image_shape[0]) <= self.image_shape[0]:
-            raise DataError(f"The model does not complete images, so it takes no mask: it has learnt to undo {self.corruption}.")
-        mask = np.asarray(mask)
-        if mask.ndim not in (2, 3) or mask.shape[-2:] != batch.shape[2:] or mask.size not in (batch[0, 0].size, batch[:, 0].size):
-            raise DataError(f"A mask of shape {mask.shape} does not fit {len(batch)} images of {_times(batch.shape[2:])} pixels.")
-        hidden = (to_unit(mask) >= 0.5).astype(np.float32).reshape(-1, 1, *batch.shape[2:])
-        return np.broadcast_to(hidden, (len(batch), 1, *batch.shape[2:]))
 
     @property
     def bottleneck(self) -> Code:
@@ -481,7 +460,3 @@ def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str
             decoder_hidden=recipe.decoder_hidden or (),
             code_kind=recipe.code_kind,
         )
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))

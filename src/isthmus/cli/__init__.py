@@ -12,7 +12,7 @@ import sys
 
 from cyclopts import CycloptsError
 
-from isthmus.cli import judging, learning, working  # noqa: F401  # each registers its commands
+from isthmus.cli import coding, judging, learning, restoring  # noqa: F401  # each registers its commands
 from isthmus.cli.app import MAX_BAD, app
 from isthmus.errors import Interrupted, IsthmusError, UsageError
 from isthmus.progress import remarks, say
@@ -40,6 +40,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except MemoryError:
-        say("Out of memory: take fewer or smaller images (--size), or a smaller --batch-size.")
+        say("Out of memory: take fewer or smaller images (--size), or a smaller --batch-size or --memory.")
         status = 1
     sys.exit(status if isinstance(status, int) else 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from isthmus import __version__
-from isthmus.errors import DataError, printable
+from isthmus.errors import DataError, UsageError, printable
 from isthmus.progress import say
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ MAX_BAD = 0.5
 app = App(
     name="isthmus",
     version=__version__,
-    help="""Autoencoders for your own images: learn from them on this machine, then clean, compress and compare images like them.
+    help="""Autoencoders for your own images: learn from them on this machine, then clean, colour, enlarge, repair, complete,
+    compress, describe, compare and invent images like them.
 
     isthmus train photos/ --task denoise --budget 10m --out clean.safetensors
 
@@ -58,6 +59,18 @@ def open_source(data: str, data_dir: Path | None, max_bad: float) -> Source:
     from isthmus.datasets import open_data
 
     return open_data(data, data_dir, max_bad=max_bad)
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes that a text such as 1.5GB or 800MB stands for.
+
+    >>> parse_bytes("1.5GB")
+    1500000000
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip().upper())
+    if not match:
+        raise UsageError(f"Memory is given like 1.5GB or 800MB, not {printable(text)}.")
+    return int(float(match[1]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]])
 
 
 def show(result: dict[str, Any], text: str, as_json: bool) -> None:

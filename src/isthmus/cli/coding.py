@@ -1,4 +1,4 @@
-"""The commands that put a model to work: `restore`, `encode`, `decode`, `generate`."""
+"""The commands that work with codes: `encode`, `decode`, `generate`."""
 
 from __future__ import annotations
 
@@ -6,49 +6,6 @@ import time
 from pathlib import Path
 
 from isthmus.cli.app import MAX_BAD, Data, app, load_model, open_source, show, show_rewritten
-from isthmus.progress import Progress, remarks
-
-
-@app.command
-def restore(
-    model: Path,
-    data: Data,
-    /,
-    *,
-    out: Path,
-    data_dir: Path | None = None,
-    max_bad: float = MAX_BAD,
-    device: str = "auto",
-    overwrite: bool = False,
-    resume: bool = False,
-    json: bool = False,
-    quiet: bool = False,
-) -> int:
-    """Undo what a model has learnt to undo: write the same images again, without it.
-
-    Example: `isthmus restore scans.safetensors noisy/ --out clean/`
-
-    As many images come out as go in, of the same size, type and order, with the same names and labels.
-
-    Args:
-        model: The model file.
-        data: What to restore: a picture, a folder, .npz, .npy, an IDX file or folder, or a name.
-        out: Where to; the same kind as DATA.
-        data_dir: Folder that holds named data sets.
-        max_bad: Share of unreadable pictures above which nothing more is done; fewer are skipped and named.
-        device: auto, cpu, cuda or mps.
-        overwrite: Replace what is there.
-        resume: Leave what is there as it is, and do the rest: a folder that was interrupted goes on where it was.
-        json: Print the result as one JSON object.
-        quiet: No progress, and no remarks.
-    """
-    trained = load_model(model, device)
-    began = time.perf_counter()
-    source = open_source(data, data_dir, max_bad)
-    with remarks(quiet), Progress(quiet) as progress:
-        watch = progress.count(out.name)
-        rewritten = source.rewrite(out, trained.restore, overwrite=overwrite, resume=resume, watch=watch)
-    return show_rewritten(rewritten, out, time.perf_counter() - began, json, quiet)
 
 
 @app.command
