@@ -3,10 +3,10 @@
     python training/photographs.py --out FOLDER [--packages FOLDER]
 
 Needs apt-get and dpkg-deb. FOLDER gets `color/` and `gray/`, each photograph in up to four sizes: half of the original and less, so
-that the camera's noise, the blur and the JPEG's blocks are gone. There are two kinds: forty large ones, made as wallpapers; and 273 of
-landscapes, cities and machines, 1440 pixels wide, from a game whose makers collected what photographers had given away. Every photograph may be used, changed and passed on under the
-licence beside its name; what a model learns of them is free to use. Pictures that are drawn, and test images of any benchmark, are
-not among them.
+that the camera's noise, the blur and the JPEG's blocks are gone. There are two kinds: forty large ones, made as wallpapers; and 273
+of landscapes, cities and machines, 1440 pixels wide, from a game whose makers collected what photographers had given away. Every
+photograph may be used, changed and passed on under the licence beside its name; what a model learns of them is free to use.
+Pictures that are drawn, and test images of any benchmark, are not among them.
 """
 
 from __future__ import annotations
