@@ -56,6 +56,50 @@ def test_profile_and_notes_are_kept(tmp_path):
         assert 0x0112 not in again.getexif()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_profile_and_notes_of_deep_pictures_are_kept(channels, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "a maker of cameras"
+    exif[0x0112] = 6
+    pixels = some(channels, "uint16")
+    write_picture(tmp_path / "deep.png", Picture(pixels=pixels, icc_profile=b"a profile of colours", exif=exif.tobytes()))
+    with Image.open(tmp_path / "deep.png") as file:  # as others read it
+        file.load()
+        assert file.info["icc_profile"] == b"a profile of colours"
+        assert file.getexif()[0x010F] == "a maker of cameras"
+    picture = read_picture(tmp_path / "deep.png")
+    assert np.array_equal(picture.pixels, np.rot90(pixels, -1)), "held upright"
+    write_picture(tmp_path / "again.png", picture)
+    again = read_picture(tmp_path / "again.png")
+    assert np.array_equal(again.pixels, picture.pixels)
+    assert again.icc_profile == b"a profile of colours"
+    assert b"a maker of cameras" in again.exif
+
+
+def test_notes_that_are_damaged_are_left_out(tmp_path):
+    pixels = some(3, "uint16")
+    write_picture(tmp_path / "deep.png", Picture(pixels=pixels, icc_profile=b"colours", exif=b"no notes at all"))
+    content = (tmp_path / "deep.png").read_bytes()
+    place = content.index(b"iCCP") + 14
+    (tmp_path / "deep.png").write_bytes(content[:place] + b"????" + content[place + 4 :])
+    picture = read_picture(tmp_path / "deep.png")
+    assert np.array_equal(picture.pixels, pixels)
+    assert picture.icc_profile is None
+    assert picture.exif is None
+
+
+def test_other_pixels_keep_what_still_fits():
+    picture = Picture(pixels=some(1, "uint16"), alpha=some(1, "uint16")[:, :, 0], icc_profile=b"gray", exif=b"notes")
+    larger = picture.changed(some(1, "uint16", (26, 34)))
+    assert larger.alpha.shape == (26, 34)
+    assert larger.alpha.dtype == np.uint16
+    assert np.abs(larger.alpha[::2, ::2] / 65535 - picture.alpha / 65535).mean() < 0.2
+    assert (larger.icc_profile, larger.exif) == (b"gray", b"notes")
+    colored = picture.changed(some(3, "uint16"))
+    assert colored.icc_profile is None
+    assert np.array_equal(colored.alpha, picture.alpha)
+
+
 def test_a_transparent_palette_becomes_colour_and_alpha(tmp_path):
     palette = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
     palette.putpalette([255, 0, 0, 0, 0, 255])

@@ -7,6 +7,7 @@ orientation is applied. Palettes become RGB, CMYK becomes RGB, 1-bit becomes 8-b
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import logging
@@ -21,6 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from isthmus.errors import DataError, printable
 from isthmus.files import write_whole
 from isthmus.images import Array, check_values, from_unit, to_unit
+from isthmus.png import read_notes, with_notes
 
 FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".tif": "TIFF", ".tiff": "TIFF",
@@ -31,6 +33,9 @@ FORMATS = {
 
 MAX_PIXELS = 178_000_000
 """Pictures larger than this are refused before they are decoded: a few kilobytes can claim any size. Pillow's own limit is near."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag for how a camera was held."""
 
 _TOO_LARGE = f"the picture has more than the {MAX_PIXELS:,} pixels that are accepted; scale it down first."
 
@@ -128,7 +133,7 @@ def _decode_with_pillow(content: bytes) -> Picture:
         exif = opened.getexif()
         image = ImageOps.exif_transpose(opened)
         profile = opened.info.get("icc_profile") if opened.mode != "CMYK" else None
-        exif.pop(0x0112, None)  # the orientation, now applied
+        exif.pop(ORIENTATION, None)  # now applied
         has_alpha = image.has_transparency_data
         if image.mode in ("1", "L", "LA", "La"):
             image = image.convert("LA" if has_alpha else "L")
@@ -149,7 +154,13 @@ def _decode_deep_png(content: bytes) -> Picture:
     import imagecodecs
 
     _check_size(int.from_bytes(content[20:24]), int.from_bytes(content[16:20]))
-    return _picture_of(imagecodecs.png_decode(content))
+    profile, exif = read_notes(content)
+    notes = Image.Exif()
+    if exif:
+        with contextlib.suppress(Exception):  # notes that cannot be read are no reason to refuse a picture
+            notes.load(exif)
+    array = _upright(imagecodecs.png_decode(content), notes.pop(ORIENTATION, 1))
+    return dataclasses.replace(_picture_of(array), icc_profile=profile, exif=notes.tobytes() if len(notes) else None)
 
 
 def _decode_deep_tiff(content: bytes) -> Picture | None:
@@ -227,7 +238,7 @@ def _encode_deep(array: Array, kind: str, picture: Picture) -> bytes:
     if kind == "PNG" and array.dtype == np.uint16:
         import imagecodecs
 
-        return bytes(imagecodecs.png_encode(array))
+        return with_notes(bytes(imagecodecs.png_encode(array)), picture.icc_profile, picture.exif)
     if kind == "TIFF":
         import tifffile
 
