@@ -198,7 +198,9 @@ class Trainer:
         self.usual = to_unit(held_out.images[:VALIDATION_IMAGES])
         self.held_out = self.model.prepare(self.usual, recipe.seed)
         self.held_out_seen = self.model.corrupt(self.held_out, recipe.seed)
-        self.batches = math.ceil(len(dataset) / recipe.batch_size)
+        architecture = self.model.architecture
+        self.batch_size = recipe.batch_size or max(1, architecture.batch_pixels // math.prod(dataset.image_shape[1:]))
+        self.batches = math.ceil(len(dataset) / self.batch_size)
         self.generator = torch.Generator(self.model.device)
         self.order: torch.Tensor | None = None  # of the images, in the epoch under way
         self.budget_seconds = recipe.budget_seconds
@@ -262,7 +264,7 @@ class Trainer:
         if self.order is None or state.position == 0:
             chance = torch.Generator().manual_seed(self._chance("order", 0))
             self.order = torch.randperm(len(self.dataset), generator=chance).to(self.model.device)
-        chosen = self.order[state.position * recipe.batch_size : (state.position + 1) * recipe.batch_size]
+        chosen = self.order[state.position * self.batch_size : (state.position + 1) * self.batch_size]
         batch = self.supply.batch(chosen, self._chance("cut", state.position))  # (B, C, H, W)
         self.generator.manual_seed(self._chance("corruption", state.position))
         clean = self.model.preparation(batch, self.generator)  # (B, C, H, W)

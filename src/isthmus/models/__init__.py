@@ -84,8 +84,10 @@ class Architecture:
     """Default kind of code."""
     loss: str = "bce"
     """Default of what is made small."""
-    batch_size: int
-    """Default images per step."""
+    batch_size: int = 0
+    """Default images per step; 0 for as many as have `batch_pixels`."""
+    batch_pixels: int = 1 << 16
+    """Pixels per step, where no number of images is given."""
     learning_rate: float
     """Default peak of the one-cycle schedule."""
     patch: int = 0
@@ -126,7 +128,6 @@ MODELS: dict[str, Architecture] = {
         bfloat16=True,
         code_kind="linear",
         loss="mse",
-        batch_size=4,
         learning_rate=1e-3,
         patch=128,
     ),

@@ -69,7 +69,7 @@ class Recipe:
     budget: str = ""
     """Time to train for, instead of epochs: 90s, 10m or 1h. The schedule is stretched over it."""
     batch_size: int = 0
-    """Images per step (dense 100, conv 50, photographic 4)."""
+    """Images per step (dense 100, conv 50, photographic as many as have 65,536 pixels: 4 squares of 128 x 128)."""
     learning_rate: float = 0.0
     """Peak of the learning rate (0.01; photographic 0.001)."""
     schedule: str = "one-cycle"
@@ -181,7 +181,7 @@ class Recipe:
             "decoder_hidden": (mirrors or as_many, f"as many numbers from 1 up as hidden has ({len(hidden)})"),
             "epochs": (0 <= self.epochs <= 1_000_000, "a number from 1 up"),
             "budget": (not self.budget or (self.budget_seconds or 0) > 0, "a time such as 90s, 10m or 1h"),
-            "batch_size": (1 <= self.batch_size <= 1 << 20, "a number from 1 up"),
+            "batch_size": (0 <= self.batch_size <= 1 << 20, "a number from 1 up"),
             "learning_rate": (0 < self.learning_rate <= 10, "above 0 and at most 10"),
             "beta": (0 <= self.beta <= 1e6, "from 0 up"),
             "beta_warm_up": (0 <= self.beta_warm_up <= 1, "from 0 up to 1"),
