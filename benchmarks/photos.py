@@ -199,7 +199,8 @@ def large(bench: Bench) -> None:
     if model is None:
         return
     picture = next(bench.pictures("CBSD68", "RGB"))
-    tiled = np.tile(np.rint(picture * 255).astype(np.uint8), (10, 9, 1))[:3000, :4000]
+    times = (-(-3000 // picture.shape[0]), -(-4000 // picture.shape[1]), 1)
+    tiled = np.tile(np.rint(picture * 255).astype(np.uint8), times)[:3000, :4000]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     model.restore(tiled)

@@ -2,7 +2,7 @@
 
 Two scores are those of `Model.compare`: the error of what the model gives back, and the surprise of the code. An autoencoder may
 give back well what it has never seen, if it is simple enough; a code may lie among the others although the image is strange. The
-third is whichever of the two is more unusual.
+third is the surprise, or the error where that is far beyond the usual.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from isthmus.images import Array
 from isthmus.restoring import Model
 
 SCORES = {
-    "either": "the error or the surprise, whichever is more unusual: 0 is the median of held-out images, 1 what 1 % of them exceed",
+    "either": "how unusual the surprise is, or the error where it is beyond what 1 % of held-out images exceed",
     "surprise": "how unlikely the image's code is, in nats, under the density of the training images' codes",
     "error": "the mean squared difference between the image and what the model gives for it",
 }

@@ -105,15 +105,17 @@ class Reference:
         return {name: values for name, values in scores.items() if values is not None}
 
     def either_of(self, scores: dict[str, Array]) -> Array:
-        """Return how unusual images are `(n,)` by the more unusual of their errors and surprises.
+        """Return how unusual images are `(n,)`, by their surprise or by their error, whichever says more.
 
-        0 is the median of the held-out images, and 1 what a hundredth of them exceeds.
+        On the surprise's scale, 0 is the median of the held-out images, and 1 what a hundredth of them exceeds. The error, which
+        tells less among images of one kind and more between kinds, counts from there on: 0 is what a hundredth exceeds.
         """
         unusual = []
         for name, held_out in (("error", self.errors), ("surprise", self.surprises)):
             middle, high = np.quantile(held_out, (0.5, 0.99)) if held_out is not None else (0, 1)
             unusual.append((scores[name].astype(np.float32) - middle) / max(high - middle, 1e-9))
-        return np.asarray(np.maximum(*unusual), np.float32)
+        error, surprise = unusual
+        return np.asarray(np.maximum(error - 1, surprise), np.float32)
 
     def to_tensors(self) -> dict[str, Array]:
         """Return the arrays by name, as a model file holds them; `of` reads them back."""

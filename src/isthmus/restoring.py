@@ -178,7 +178,7 @@ class Model:
             "error": the squared difference between an image and what the model gives for it, the mean over its values; `(n,)`.
             "surprise": how unlikely its code is under the density of the training images' codes, in nats; absent where the
             code has another shape than theirs. Where the model gives other channels than it sees, there is no "error".
-            "either": the more unusual of both, where there are both: 1 is what a hundredth of held-out images exceeds.
+            "either": the surprise, or the error where it is far beyond the usual (`Reference.either_of`), where there are both.
         """
         _, batch = self.intake.batch(np.asarray(images))
         scores: dict[str, list[Array]] = {"error": [], "surprise": []}

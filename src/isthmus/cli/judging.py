@@ -145,7 +145,7 @@ def novelty(
     Args:
         model: The model file.
         data: Images: a picture, a folder, .npz, .npy, an IDX file or folder, or a name.
-        score: surprise (of the code), error (of what is given back) or either (the more unusual of both; the default).
+        score: surprise (of the code), error (of what is given back) or either (surprise, or a huge error; the default).
         split: train, test or all.
         plot: A .png for the strangest images, and what the model makes of them.
         data_dir: Folder that holds named data sets.
