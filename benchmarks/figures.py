@@ -1,0 +1,75 @@
+"""The docs' pictures of what the models that ship do: before, after and the truth, with PSNR.
+
+    python benchmarks/figures.py --out docs/images [--models DIR] [--only denoise-color ...]
+
+The photographs come with scikit-image and may be shown (the astronaut by NASA, the cat, the coffee and the rocket: CC0 or public
+domain); nothing of isthmus was trained on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage import data
+
+import isthmus
+from isthmus import figures
+from isthmus.corruptions import parse
+from isthmus.files import write_whole
+from isthmus.images import Array
+from isthmus.metrics import psnr_db
+from isthmus.shipped import FOLDER
+
+SIDE = 180
+"""Of the cut-outs that are shown."""
+
+CUTS = {"astronaut": (10, 140), "chelsea": (60, 130), "coffee": (120, 60), "rocket": (200, 240)}
+"""Top left corners."""
+
+DAMAGE = {
+    "denoise-gray": ("gaussian-noise(0.098, clip=False)", "noise of 25"),
+    "denoise-color": ("gaussian-noise(0.098, clip=False)", "noise of 25"),
+    "upscale-x2": ("downscale(2)", "bicubic"),
+    "upscale-x3": ("downscale(3)", "bicubic"),
+    "upscale-x4": ("downscale(4)", "bicubic"),
+    "repair": ("jpeg(10)", "JPEG 10"),
+    "colorize": ("grayscale", "gray"),
+}
+"""What is done to the photographs for each model, and what that is called."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--models", type=Path, default=FOLDER, help="folder of model files; without it, those that ship")
+    parser.add_argument("--only", nargs="*", choices=DAMAGE, default=list(DAMAGE))
+    options = parser.parse_args()
+    for name in options.only:
+        path = options.models / f"{name}.safetensors"
+        if path.exists():
+            write_whole(options.out / f"{name}.png", before_and_after(isthmus.load(path), *DAMAGE[name]))
+
+
+def before_and_after(model: isthmus.Model, corruption: str, label: str) -> bytes:
+    """Draw cut-outs: damaged, restored, and as they were."""
+    rows: dict[str, list[Array]] = {label: [], "isthmus": [], "truth": []}
+    for photograph, (top, left) in CUTS.items():
+        picture = getattr(data, photograph)()[top : top + SIDE, left : left + SIDE].astype(np.float32) / np.float32(255)
+        truth = torch.from_numpy(np.moveaxis(picture, -1, 0)[None].copy())
+        truth = truth.mean(1, keepdim=True) if model.image_shape[0] == 1 else truth
+        damage = parse(corruption)
+        damaged = damage.damage(truth, torch.Generator().manual_seed(0))
+        before = damage.as_seen(damaged).clamp(0, 1)
+        after = torch.from_numpy(model.restore(damaged.numpy()))
+        for row, images in zip(rows.values(), (before, after, truth), strict=True):
+            row.append(images.expand(-1, truth.shape[1], -1, -1).numpy()[0])
+    stacks = {name: np.stack(images) for name, images in rows.items()}
+    captions = [[f"{value:.1f} dB" for value in psnr_db(stacks[name], stacks["truth"])] for name in (label, "isthmus")]
+    return figures.grid(stacks, [*captions, ["" for _ in CUTS]], scale=1.9)
+
+
+if __name__ == "__main__":
+    main()
