@@ -1,4 +1,4 @@
-"""The textbook chapter, whole: its three models, its figures, its numbers beside ours, on one page."""
+"""The textbook chapter, whole: its three models, its figures, its numbers beside ours, on one page; and what lies beyond it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from isthmus.evaluating import SEED, Scorecard, evaluate
 from isthmus.files import check_output, write_whole
 from isthmus.images import Array, to_unit
 from isthmus.probing import compare_codes
+from isthmus.recipes.beyond import BEYOND
 from isthmus.recipes.chapter import CHAPTER, ChapterModel
+from isthmus.recipes.recipe import Recipe
 from isthmus.report import Figure, Section, write_report
 from isthmus.restoring import Model
 from isthmus.tables import chapter_table, probe_table, score_table
@@ -41,6 +43,7 @@ def reproduce(
     *,
     quick: bool = False,
     as_in_the_book: bool = False,
+    beyond: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
     seed: int = 0,
@@ -55,6 +58,7 @@ def reproduce(
         out: The folder: `report.html`, its figures as PNGs, `results.json`, and three model files.
         quick: Learn from the 5,000 digits that come with a package, in about a minute.
         as_in_the_book: Take the book's schedule (140 epochs in all) instead of ours.
+        beyond: Also train what lies beyond the chapter: a better denoiser, one that enlarges digits, and one that completes them.
         data_dir: A folder with `mnist/*.gz`.
         device: "auto", "cpu", "cuda" or "mps".
         seed: Start of all chance.
@@ -78,22 +82,26 @@ def reproduce(
     test = source.read("test")
     models: dict[str, Model] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for name, chapter in CHAPTER.items():
-        recipe = chapter.as_in_the_book() if as_in_the_book else chapter.recipe
-        recipe = replace(recipe, data=data, seed=seed, epochs=QUICK_EPOCHS[name] if quick else recipe.epochs)
+
+    def learn(name: str, title: str, recipe: Recipe) -> tuple[Model, Scorecard]:
         model = train(
-            recipe,
+            replace(recipe, data=data, seed=seed),
             out=folder / f"{name}.safetensors",
             overwrite=overwrite,
             resume=resume,
             device=device,
             data_dir=data_dir,
-            watch=watch(chapter.title) if watch else None,
+            watch=watch(title) if watch else None,
             warn=warn,
         )
-        card = evaluate(model, data, split="test", data_dir=data_dir)
-        models[name] = model
-        rows[name] = _row(chapter, model, card)
+        return model, evaluate(model, data, split="test", data_dir=data_dir)
+
+    for name, chapter in CHAPTER.items():
+        recipe = chapter.as_in_the_book() if as_in_the_book else chapter.recipe
+        recipe = replace(recipe, epochs=QUICK_EPOCHS[name]) if quick else recipe
+        models[name], card = learn(name, chapter.title, recipe)
+        rows[name] = _row(chapter, models[name], card)
+    further = {name: learn(name, more.title, more.recipe) for name, more in BEYOND.items()} if beyond else {}
     train_set = source.read("train")
     probes = {name: compare_codes(model, train_set.take(PROBED), test.take(PROBED)).to_json() for name, model in models.items()}
     results = {
@@ -103,9 +111,10 @@ def reproduce(
         "bfloat16": has_fast_bfloat16(models["dense"].device),
         "models": rows,
         "probes": probes,
+        "beyond": {name: card.to_json() for name, (_, card) in further.items()},
         "seconds": round(time.perf_counter() - began, 1),
     }
-    sections = _sections(results, models, train_set, test)
+    sections = [*_sections(results, models, train_set, test), *_beyond(further, test)]
     page = write_report(folder, "The chapter's three autoencoders, on this machine", sections)
     write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
     return {**results, "report": printable(str(page))}
@@ -218,6 +227,25 @@ def _pictures(models: dict[str, Model], train_set: Dataset, test: Dataset) -> Se
             ),
         ],
     )
+
+
+def _beyond(further: dict[str, tuple[Model, Scorecard]], test: Dataset) -> list[Section]:
+    """Return a section for each model beyond the chapter."""
+    clean = to_unit(test.images[_one_of_each(test)])
+    sections = []
+    for name, (model, card) in further.items():
+        more = BEYOND[name]
+        seen = model.corrupt(clean, SEED)
+        rows = {more.seen: seen[:, :1], "restored": model.restore_seen(seen), "truth": clean}
+        sections.append(
+            Section(
+                f"Beyond the chapter: {more.title[0].lower()}{more.title[1:]}",
+                [f"Test cross-entropy {card.loss:.4f} nats a pixel, after {model.about['train_seconds']:.0f} seconds."],
+                [score_table(card.to_json(), more.title)],
+                [Figure(name, figures.grid(rows), f"Ten test digits: {more.seen}, restored, and the truth.")],
+            )
+        )
+    return sections
 
 
 def _one_of_each(test: Dataset) -> Array:

@@ -19,6 +19,7 @@ def reproduce(
     out: Path,
     quick: bool = False,
     as_in_the_book: bool = False,
+    beyond: bool = False,
     data_dir: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -35,6 +36,7 @@ def reproduce(
         out: Folder for report.html, its figures, results.json and the three models.
         quick: Learn from 5,000 digits that come along, in about a minute.
         as_in_the_book: Train with the book's schedule: 140 epochs instead of 28.
+        beyond: Also train what lies beyond the chapter: a better denoiser, one that enlarges digits, and one that completes them.
         data_dir: Folder with mnist/*.gz; else the cache, else a download.
         seed: Start of all chance.
         device: auto, cpu, cuda or mps.
@@ -51,6 +53,7 @@ def reproduce(
             out,
             quick=quick,
             as_in_the_book=as_in_the_book,
+            beyond=beyond,
             data_dir=data_dir,
             device=device,
             seed=seed,
