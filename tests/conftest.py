@@ -12,6 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and torch's 
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import isthmus
 from isthmus import cli
@@ -45,6 +46,19 @@ def digits(labelled_digits):
 def small_digits(digits):
     """200 digits of 14 x 14 pixels: every second pixel of the real ones."""
     return np.ascontiguousarray(digits[:200, ::2, ::2])
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory):
+    """A folder of twelve pictures in colour, of three sizes."""
+    folder = tmp_path_factory.mktemp("photographs")
+    chance = np.random.default_rng(3)
+    for index in range(12):
+        height, width = [(40, 52), (52, 40), (45, 45)][index % 3]
+        rows, columns = np.mgrid[:height, :width]
+        waves = [np.sin(rows / (3 + chance.random() * 4) + columns / (2 + chance.random() * 5)) for _ in range(3)]
+        Image.fromarray(((np.stack(waves, -1) * 0.4 + 0.5) * 255).astype(np.uint8)).save(folder / f"{index:02}.png")
+    return folder
 
 
 @pytest.fixture

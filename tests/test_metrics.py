@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 from isthmus.datasets import open_data
 from isthmus.images import to_unit
-from isthmus.metrics import METRICS, cross_entropy, mean_squared_error, psnr_db, ssim
+from isthmus.metrics import METRICS, ciede2000, colorfulness, cross_entropy, mean_squared_error, psnr_db, ssim
 
 GRAY = np.full((2, 1, 8, 8), 0.5)
 
@@ -56,3 +56,22 @@ def test_pca_with_32_numbers_has_its_known_error_on_mnist(shared_data):
     restored = pca.inverse_transform(pca.transform(test))
     error = mean_squared_error(restored.reshape(-1, 1, 28, 28), test.reshape(-1, 1, 28, 28)).mean()
     assert error == pytest.approx(0.01683, abs=1e-5)
+
+
+def test_colours_differ_as_people_see_them():
+    red, gray = np.zeros((2, 3, 8, 8))
+    red[0] = 1
+    pair = np.stack([red, gray])
+    assert ciede2000(pair, pair) == pytest.approx([0, 0])
+    assert ciede2000(pair[:1], pair[1:])[0] > 40
+    assert np.isnan(ciede2000(GRAY, GRAY)).all()
+
+
+def test_colourfulness_is_a_share_of_the_truths():
+    chance = np.random.default_rng(0)
+    colours = chance.random((2, 3, 16, 16))
+    gray = np.repeat(colours.mean(1, keepdims=True), 3, 1)
+    assert colorfulness(colours, colours) == pytest.approx([1, 1])
+    assert colorfulness(gray, colours) == pytest.approx([0, 0])
+    assert colorfulness((colours + gray) / 2, colours) == pytest.approx([0.5, 0.5])
+    assert np.isnan(colorfulness(GRAY, GRAY)).all()

@@ -119,3 +119,16 @@ def test_nothing_is_overwritten_unasked(of_vae, vae, data, small_digits):
     with pytest.raises(isthmus.UsageError, match="exists already: name another --out, or add --overwrite"):
         portray(vae, data, of_vae)
     assert (of_vae / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("task", "compared"),
+    [("denoise", {"strangest"}), ("repair", {"strangest"}), ("colorize", set()), ("upscale", set()), ("inpaint", set())],
+)
+def test_the_page_about_a_model_of_photographs(task, compared, photographs, tmp_path):
+    fields = {"model": "photographic", "hidden": (8,), "code": 8, "patch": 16, "epochs": 2, "device": "cpu"}
+    portray(isthmus.train(photographs, task=task, **fields), photographs, tmp_path / "page")
+    assert figures(tmp_path / "page") == {"pictures", "worst", "curves", *compared}
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "restored" in page
+    assert "isthmus photographic" in page

@@ -1,14 +1,14 @@
 """The scorecard: how good a model is, always beside what a person would use instead.
 
-For a code, the alternative is principal components with as many numbers; for noise, it is non-local means, a median filter and
-wavelets from scikit-image. All are measured on the same images, and the filters are told the noise's true strength.
+For a code, the alternative is principal components with as many numbers; for a damage, what well-kept libraries offer against it
+(`alternatives.py`). All are measured on the same images, and the filters are told the noise's true strength.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,21 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.alternatives import FILTERS, Restore, alternatives
 from isthmus.bounds import Bound, importance_weighted_bound
 from isthmus.compression import RATE_NOTES, RatePoint, rate_distortion
-from isthmus.datasets import MAX_BAD, open_data, train_and_test
+from isthmus.datasets import MAX_BAD, SPLITS, Dataset, Patches, Skipped, Source, open_data, read_patches, train_and_test
 from isthmus.errors import look_up, printable
 from isthmus.images import Array
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
 
 SLOW_IMAGES = 1000
-"""Filters that take a millisecond an image, and SSIM, are measured on at most as many."""
+"""Metrics that take a millisecond an image are measured on at most as many."""
+
+SLOW_METRICS = ("ssim", "ciede2000")
+
+ALL = slice(None)
 
 SEED = 1
 """Of the noise that a scorecard adds, so that every model is measured on the same."""
@@ -49,6 +54,10 @@ class Score:
     """Mean of the images' peak signal-to-noise ratios, in dB."""
     ssim: float
     """Mean structural similarity, on the first images only; NaN where images are too small."""
+    ciede2000: float
+    """Mean difference in colour, 1 being just noticeable, on the first images only; NaN for gray images."""
+    colorfulness: float
+    """Mean colourfulness, as a share of the clean images'; NaN for gray images."""
     milliseconds: float
     """Time for one image, in this run, on this machine."""
 
@@ -113,63 +122,166 @@ def evaluate(
     Raises:
         DataError: If the data cannot be read or does not fit the model.
     """
+    if split:
+        look_up("split", split, dict.fromkeys(SPLITS))
     source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
-    size = model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:])
-    train, test = train_and_test(source, size)
-    if split is None:
-        trained_on_the_rest = train.fingerprint()["sha256"] == model.about.get("data", {}).get("sha256")
-        split = "test" if source.has_test or trained_on_the_rest else "all"
-    dataset = look_up("split", split, {"train": train, "test": test, "all": None}) or source.read("all", train.image_shape[1:])
+    chosen = _choose(model, source, split)
+    damage = _Damage(model, seed)
     notes = []
-    reference = train if split == "test" else dataset
-    if reference is dataset:
+    learnt = None if chosen.learnt is None else model.prepare(chosen.learnt, seed)
+    if chosen.learnt is chosen.images[0]:
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
-    clean = model.prepare(dataset.images, seed)
-    seen = model.at_work(clean, seed)
-    loss = float(model.losses(seen, clean).mean())
-    bound = importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None
-    numbers = math.prod(model.code_shape(dataset.image_shape[1:]))
-    learnt = clean if reference is dataset else model.prepare(reference.images, seed)
-    methods: list[tuple[str, int | None, int, Callable[[Array], Array]]] = [
-        (f"isthmus {model.recipe.model}", numbers, len(clean), model.restore_seen),
-        _principal_components(learnt, numbers, len(clean)),
-    ]
-    if np.array_equal(seen, clean):
-        mean = learnt.mean(0)
-        methods.append(("mean image", 0, len(clean), lambda batch: np.broadcast_to(mean, batch.shape)))
+    example = damage.of(chosen.images[0], 0)
+    numbers = math.prod(model.code_shape(chosen.images[0].shape[2:]))
+    methods = [Method(f"isthmus {model.recipe.model}", numbers, None, lambda example: model.restore_seen(example.seen))]
+    if learnt is not None:
+        methods.append(_principal_components(learnt, numbers))
+    if np.array_equal(example.seen, example.clean):
+        if learnt is not None:
+            mean = learnt.mean(0)
+            methods.append(Method("mean image", 0, None, lambda example: np.broadcast_to(mean, example.clean.shape)))
     else:
-        strength = float(np.sqrt(np.mean(np.square(seen - clean))))
-        methods += [(name, None, SLOW_IMAGES, partial(_each, restore, strength)) for name, restore in FILTERS.items()]
-        methods.append(("as it is", None, len(clean), lambda batch: batch))
-        notes.append(f"The filters were told the true strength of the noise ({strength:.3f}).")
-    scores = tuple(_score(name, size, method, seen[:count], clean[:count]) for name, size, count, method in methods)
-    points = tuple(rate_distortion(model, learnt, clean)) if rates else ()
+        filters = alternatives(model.corruption)
+        methods += [Method(other.name, None, other.images, partial(_each, other.restore)) for other in filters]
+        as_it_is = "bicubic" if model.corruption.enlarges > 1 else "as it is"
+        methods.append(Method(as_it_is, None, None, lambda example: model.as_it_is(example.seen)))
+        if any(other.name in FILTERS for other in filters):
+            notes.append(f"The filters were told the true strength of the noise ({example.strength:.3f}).")
+    tallies = [_Tally(method) for method in methods]
+    losses = []
+    for place, images in enumerate(chosen.images):
+        example = damage.of(images, place)
+        losses.append(model.losses(example.seen, example.clean))
+        for tally in tallies:
+            tally.add(example)
+    clean = model.prepare(chosen.images[0], seed)
+    points = tuple(rate_distortion(model, clean if learnt is None else learnt, clean)) if rates else ()
     notes += RATE_NOTES if rates else ()
-    described = f"{dataset.title} ({split}, {len(dataset):,} images)"
-    skipped = tuple(printable(skipped.reason) for skipped in dataset.skipped)
     return Scorecard(
-        data=described,
+        data=chosen.title,
         task=model.recipe.corruption,
-        loss=loss,
-        scores=scores,
+        loss=float(np.concatenate(losses).mean()),
+        scores=tuple(tally.score() for tally in tallies),
         notes=tuple(notes),
-        bound=bound,
+        bound=importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None,
         rates=points,
-        skipped=skipped,
+        skipped=tuple(printable(skipped.reason) for skipped in chosen.skipped),
     )
 
 
-def _score(method: str, numbers: int | None, restore: Callable[[Array], Array], seen: Array, clean: Array) -> Score:
-    began = time.perf_counter()
-    restored = np.clip(restore(seen), 0, 1)
-    milliseconds = 1000 * (time.perf_counter() - began) / len(seen)
-    few = slice(SLOW_IMAGES)
-    means = {name: float(np.mean(metric(restored, clean))) for name, metric in METRICS.items() if name != "ssim"}
-    ssim = float(np.mean(METRICS["ssim"](restored[few], clean[few])))
-    return Score(method=method, numbers=numbers, images=len(seen), ssim=ssim, milliseconds=milliseconds, **means)
+@dataclass(frozen=True)
+class _Chosen:
+    """The images to measure on."""
+
+    images: Sequence[Array]
+    """`(n, C, H, W)` each: all of one size, or pictures one by one."""
+    title: str
+    skipped: tuple[Skipped, ...]
+    learnt: Array | None
+    """The images that PCA is fitted on; None where they are of many sizes, or too large for it."""
 
 
-def _principal_components(learnt: Array, numbers: int, count: int) -> tuple[str, int, int, Callable[[Array], Array]]:
+def _choose(model: Model, source: Source, split: str | None) -> _Chosen:
+    patch = model.recipe.patch
+    if patch and any(max(shape) > patch for shape in source.sizes()):
+        return _choose_pictures(model, source, split, patch)
+    size = model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:])
+    train, test = train_and_test(source, size)
+    split = split or _own_split(model, source, train)
+    dataset = {"train": train, "test": test}.get(split) or source.read("all", train.image_shape[1:])
+    learnt = None if model.architecture.carries_detail else train.images if split == "test" else dataset.images
+    return _Chosen([dataset.images], f"{dataset.title} ({split}, {len(dataset):,} images)", dataset.skipped, learnt)
+
+
+def _choose_pictures(model: Model, source: Source, split: str | None, patch: int) -> _Chosen:
+    """Take pictures in their own sizes, as a model that has learnt from squares of them is used."""
+    train, test = read_patches(source, patch)
+    split = split or _own_split(model, source, train)
+    pictures = {"train": train.pictures, "test": test.pictures}.get(split) or (*train.pictures, *test.pictures)
+    return _Chosen(
+        [picture[None] for picture in pictures], f"{train.title} ({split}, {len(pictures):,} images)", train.skipped, None
+    )
+
+
+def _own_split(model: Model, source: Source, train: Dataset | Patches) -> str:
+    """Return "test" if there are images that the model has not seen, or "all" if it has seen none of them."""
+    trained_on_the_rest = train.fingerprint()["sha256"] == model.about.get("data", {}).get("sha256")
+    return "test" if source.has_test or trained_on_the_rest else "all"
+
+
+@dataclass(frozen=True)
+class Example:
+    """Some images, and what has become of them."""
+
+    clean: Array
+    """`(n, C, H, W)` floats, as the model should give them."""
+    damaged: Array
+    """`(n, C', h, w)`, as a person would have them."""
+    seen: Array
+    """`(n, C'', H, W)`, as the network sees them."""
+    strength: float
+    """Root of the mean squared difference between seen and clean; 0 where they are no images of one kind."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to restore images."""
+
+    name: str
+    numbers: int | None
+    most: int | None
+    """How many images it is measured on, at most; None for all."""
+    restore: Callable[[Example], Array]
+    """To `(n, C, H, W)`."""
+
+
+class _Damage:
+    """Makes examples, all with the chance of one seed and their place."""
+
+    def __init__(self, model: Model, seed: int):
+        self.model, self.seed = model, seed
+
+    def of(self, images: Array, place: int) -> Example:
+        clean = self.model.prepare(images, self.seed + place)
+        damaged = self.model.at_work(clean, self.seed + place)
+        seen = self.model.as_seen(damaged)[..., : clean.shape[2], : clean.shape[3]]
+        strength = float(np.sqrt(np.mean(np.square(seen - clean)))) if seen.shape == clean.shape else 0.0
+        return Example(clean, damaged, seen, strength)
+
+
+class _Tally:
+    """Adds up what a method reaches, image after image."""
+
+    def __init__(self, method: Method):
+        self.method = method
+        self.values: dict[str, list[Array]] = {name: [] for name in METRICS}
+        self.images, self.seconds = 0, 0.0
+
+    def add(self, example: Example) -> None:
+        """Measure a method on an example, or on as much of it as it may have."""
+        left = len(example.clean) if self.method.most is None else self.method.most - self.images
+        if left <= 0:
+            return
+        part = Example(example.clean[:left], example.damaged[:left], example.seen[:left], example.strength)
+        began = time.perf_counter()
+        restored = np.clip(self.method.restore(part), 0, 1)
+        self.seconds += time.perf_counter() - began
+        few = slice(max(0, SLOW_IMAGES - self.images))
+        self.images += len(restored)
+        for name, metric in METRICS.items():
+            chosen = few if name in SLOW_METRICS else ALL
+            self.values[name].append(metric(restored[chosen], part.clean[chosen]))
+
+    def score(self) -> Score:
+        """Return the row."""
+        means = {name: float(np.mean(np.concatenate(values))) for name, values in self.values.items()}
+        method = self.method
+        return Score(
+            method=method.name, numbers=method.numbers, images=self.images, milliseconds=1000 * self.seconds / self.images, **means
+        )
+
+
+def _principal_components(learnt: Array, numbers: int) -> Method:
     from sklearn.decomposition import PCA
 
     table = learnt.reshape(len(learnt), -1)
@@ -177,39 +289,14 @@ def _principal_components(learnt: Array, numbers: int, count: int) -> tuple[str,
     with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
         pca = PCA(numbers, random_state=0).fit(table)
 
-    def project(batch: Array) -> Array:
+    def project(example: Example) -> Array:
+        batch = example.seen
         restored: Array = pca.inverse_transform(pca.transform(batch.reshape(len(batch), -1))).reshape(batch.shape)
         return restored
 
-    return f"PCA {numbers}", numbers, count, project
+    return Method(f"PCA {numbers}", numbers, None, project)
 
 
-def _each(restore: Callable[[Array, float], Array], strength: float, batch: Array) -> Array:
-    return np.stack([restore(image, strength).reshape(image.shape) for image in batch])
-
-
-def _non_local_means(image: Array, strength: float) -> Array:
-    from skimage.restoration import denoise_nl_means
-
-    options = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * strength, "sigma": strength, "fast_mode": True}
-    return np.asarray(denoise_nl_means(image, channel_axis=0, **options))
-
-
-def _median(image: Array, strength: float) -> Array:
-    from scipy.ndimage import median_filter
-
-    return np.asarray(median_filter(image, (1, 3, 3)))
-
-
-def _wavelet(image: Array, strength: float) -> Array:
-    from skimage.restoration import denoise_wavelet
-
-    return np.asarray(denoise_wavelet(image, sigma=strength, channel_axis=0, rescale_sigma=True))
-
-
-FILTERS: dict[str, Callable[[Array, float], Array]] = {
-    "non-local means": _non_local_means,
-    "median 3x3": _median,
-    "wavelet": _wavelet,
-}
-"""What scikit-image and SciPy offer against noise: `(C, H, W)` and the noise's deviation to `(C, H, W)`."""
+def _each(restore: Restore, example: Example) -> Array:
+    triples = zip(example.damaged, example.seen, example.clean, strict=True)
+    return np.stack([restore(damaged, seen, example.strength).reshape(clean.shape) for damaged, seen, clean in triples])

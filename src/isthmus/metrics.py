@@ -55,11 +55,45 @@ def ssim(restored: Images, clean: Images) -> Scores:
     return np.array([similarity(a, b, data_range=1.0, channel_axis=0) for a, b in pairs])
 
 
+def ciede2000(restored: Images, clean: Images) -> Scores:
+    """Return the mean difference in colour of each image as people see it, 1 being just noticeable; NaN where they are not RGB.
+
+    Source: CIE 2000, as scikit-image computes it.
+    """
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    if clean.shape[1] != 3:
+        return np.full(len(clean), np.nan)
+    pairs = zip(restored.astype(np.float64), clean.astype(np.float64), strict=True)
+    difference: Any = deltaE_ciede2000
+    return np.array([difference(rgb2lab(a, channel_axis=0), rgb2lab(b, channel_axis=0), channel_axis=0).mean() for a, b in pairs])
+
+
+def colorfulness(restored: Images, clean: Images) -> Scores:
+    """Return how colourful each image is, as a share of the clean one; NaN where they are not RGB.
+
+    Source: Hasler and Suesstrunk (2003).
+    """
+    if clean.shape[1] != 3:
+        return np.full(len(clean), np.nan)
+    own, true = (_colorfulness(images.astype(np.float64)) for images in (restored, clean))
+    return own / np.maximum(true, 1e-6)
+
+
+def _colorfulness(images: NDArray[np.float64]) -> Scores:
+    red, green, blue = images.reshape(len(images), 3, -1).swapaxes(0, 1)
+    opponents = np.stack([red - green, (red + green) / 2 - blue])
+    scores: Scores = np.hypot(*opponents.std(2)) + 0.3 * np.hypot(*opponents.mean(2))
+    return scores
+
+
 METRICS: dict[str, Callable[[Images, Images], Scores]] = {
     "bce": cross_entropy,
     "mse": mean_squared_error,
     "psnr_db": psnr_db,
     "ssim": ssim,
+    "ciede2000": ciede2000,
+    "colorfulness": colorfulness,
 }
 
 

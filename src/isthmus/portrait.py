@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus import figures
-from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
+from isthmus.datasets import MAX_BAD, Dataset, Source, open_data, read_patches, train_and_test
 from isthmus.errors import DataError
 from isthmus.evaluating import SEED, evaluate
 from isthmus.files import check_output
@@ -23,6 +23,9 @@ from isthmus.tables import model_table, probe_table, score_table
 
 SHOWN = 10
 """Images in a row."""
+
+SQUARE, SQUARES = 192, 50
+"""Side of the squares that are shown of photographs, and how many are looked at."""
 
 MAPPED = 3000
 """Codes on a map, at most."""
@@ -64,7 +67,7 @@ def portray(
     folder.mkdir(parents=True, exist_ok=True)
     check_output(folder, overwrite=overwrite)
     source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
-    train, test = train_and_test(source, model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:]))
+    train, test = _images(model, source)
     card = evaluate(model, data, data_dir=data_dir, max_bad=max_bad).to_json()
     about = model.describe()
     sections = [
@@ -76,18 +79,29 @@ def portray(
     if about["history"]:
         curve = Figure("curves", figures.curves({model.recipe.model: about["history"]}), "Loss against seconds of training.")
         sections.append(Section("How it learnt", figures=[curve]))
-    sections += [*_codes(model, test), *_probe(model, train, test), *_inventions(model, test), *_strangest(model, test)]
+    if not model.architecture.carries_detail:  # else a code alone is no image, and there are many for each
+        sections += [*_codes(model, test), *_probe(model, train, test), *_inventions(model, test)]
+    sections += _strangest(model, test)
     return write_report(folder, f"A {model.recipe.model} autoencoder, and what it learnt", sections)
 
 
+def _images(model: Model, source: Source) -> tuple[Dataset, Dataset]:
+    """Return images that a model has learnt from, and others: of pictures larger than its squares, larger squares."""
+    patch = model.recipe.patch
+    if patch and any(max(shape) > patch for shape in source.sizes()):
+        learnt, kept = read_patches(source, SQUARE)
+        return learnt.some(SHOWN, SEED), kept.some(SQUARES, SEED)
+    return train_and_test(source, model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:]))
+
+
 def _pictures(model: Model, test: Dataset) -> Section:
-    clean = model.prepare(test.images[:SHOWN], SEED)
-    seen = model.at_work(clean, SEED)
+    clean = model.prepare(test.images[:: math.ceil(len(test) / SHOWN)] if model.recipe.patch else test.images[:SHOWN], SEED)
+    seen = _seen(model, clean)
     restored = model.restore_seen(seen)
     rows = (
         {"given": seen, "given back": restored}
         if np.array_equal(seen, clean)
-        else {"seen": seen, "restored": restored, "clean": clean}
+        else {"seen": model.as_it_is(seen), "restored": restored, "clean": clean}
     )
     psnr = [f"{-10 * math.log10(max(error, 1e-10)):.1f} dB" for error in np.square(restored - clean).mean((1, 2, 3))]
     captions = [psnr if name in ("given back", "restored") else [] for name in rows]
@@ -98,12 +112,17 @@ def _pictures(model: Model, test: Dataset) -> Section:
 
 def _worst(model: Model, test: Dataset) -> Figure:
     clean = model.prepare(test.images[:1000], SEED)
-    seen = model.at_work(clean, SEED)
+    seen = _seen(model, clean)
     worst = np.argsort(-model.losses(seen, clean))[:SHOWN]
     picture = figures.error_map(clean[worst], model.restore_seen(seen[worst]))
     return Figure(
         "worst", picture, "The worst of the first thousand: clean, restored, the difference (red: too bright, blue: too dark)."
     )
+
+
+def _seen(model: Model, clean: Array) -> Array:
+    """Return what the network sees at work for clean images."""
+    return model.as_seen(model.at_work(clean, SEED))[..., : clean.shape[2], : clean.shape[3]]
 
 
 def _codes(model: Model, test: Dataset) -> list[Section]:
@@ -177,9 +196,10 @@ def _inventions(model: Model, test: Dataset) -> Sequence[Section]:
 
 
 def _strangest(model: Model, test: Dataset) -> Sequence[Section]:
-    if model.reference is None:
-        return []  # nothing has been learnt
-    found = novelty(model, model.at_work(to_unit(test.images), SEED))
+    at_work = model.at_work(to_unit(test.images), SEED)
+    if model.reference is None or at_work.shape != test.images.shape:
+        return []  # nothing has been learnt, or what is given and what is given back cannot be compared
+    found = novelty(model, at_work)
     worst = found.strangest[:SHOWN]
     captions = [f"p {found.p_values[i]:.3f}" for i in worst]
     picture = figures.grid(

@@ -297,6 +297,16 @@ class Model:
         generator = torch.Generator().manual_seed(seed)
         return self.corruption.damage(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
 
+    def as_seen(self, damaged: Array) -> Array:
+        """Return what the network sees, `(n, C', H, W)` float32, of what `at_work` gave."""
+        if TASKS[self.recipe.task].clean_at_work:
+            return damaged
+        return self.corruption.as_seen(torch.from_numpy(np.ascontiguousarray(damaged, np.float32))).numpy()
+
+    def as_it_is(self, seen: Array) -> Array:
+        """Return `(n, C, H, W)` for what the network sees, with nothing restored: gray as RGB, small images stretched."""
+        return np.clip(seen[:, self._channels_seen()], 0, 1)
+
     def _restore(self, array: Array, strength: float, careful: bool, mask: Array | None) -> Array:
         layout, batch = self.intake.batch(array, mask)
         self._remark_on(batch)
@@ -316,8 +326,12 @@ class Model:
         restored = self.inference.image(seen, careful=careful)
         if strength == 1:
             return restored
-        as_it_is = seen[:, [min(channel, seen.shape[1] - 1) for channel in range(self.image_shape[0])]].clamp(0, 1)
-        return torch.lerp(as_it_is, restored, strength)
+        return torch.lerp(seen[:, self._channels_seen()].clamp(0, 1), restored, strength)
+
+    def _channels_seen(self) -> list[int]:
+        """Return which channel seen stands for each one given, where nothing is restored."""
+        channels = self.image_shape[0]
+        return [min(channel, self.corruption.seen_channels(channels) - 1) for channel in range(channels)]
 
     def restore_seen(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""

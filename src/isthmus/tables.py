@@ -33,10 +33,21 @@ class Table:
 
 def score_table(card: dict[str, Any], title: str = "method") -> Table:
     """Return the rows of a scorecard, given as its JSON."""
-    digits = {"numbers": 0, "images": 0, "bce": 4, "mse": 5, "psnr_db": 2, "ssim": 3, "milliseconds": 3}
-    columns = (title, "numbers in code", "images", "BCE", "MSE", "PSNR dB", "SSIM", "ms/image")
-    rows = [(score["method"], *(_number(score[key], places) for key, places in digits.items())) for score in card["scores"]]
-    return Table(columns, rows)
+    columns = {
+        "numbers": ("numbers in code", 0),
+        "images": ("images", 0),
+        "bce": ("BCE", 4),
+        "mse": ("MSE", 5),
+        "psnr_db": ("PSNR dB", 2),
+        "ssim": ("SSIM", 3),
+        "ciede2000": ("CIEDE2000", 2),
+        "colorfulness": ("colourfulness", 2),
+        "milliseconds": ("ms/image", 3),
+    }
+    if all(score["ciede2000"] is None for score in card["scores"]):  # gray images
+        columns = {key: column for key, column in columns.items() if key not in ("ciede2000", "colorfulness")}
+    rows = [(score["method"], *(_number(score[key], places) for key, (_, places) in columns.items())) for score in card["scores"]]
+    return Table((title, *(name for name, _ in columns.values())), rows)
 
 
 def rate_table(rates: Sequence[dict[str, Any]]) -> Table:

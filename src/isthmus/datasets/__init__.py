@@ -28,6 +28,7 @@ __all__ = [
     "Source",
     "hold_out",
     "open_data",
+    "read_patches",
     "to_learn_from",
     "train_and_test",
 ]
