@@ -19,9 +19,10 @@ import numpy as np
 from isthmus.alternatives import FILTERS, Restore, alternatives
 from isthmus.bounds import Bound, importance_weighted_bound
 from isthmus.compression import RATE_NOTES, RatePoint, rate_distortion
-from isthmus.datasets import MAX_BAD, SPLITS, Dataset, Patches, Skipped, Source, open_data, read_patches, train_and_test
+from isthmus.datasets import MAX_BAD, SPLITS, Dataset, Pairs, Patches, Skipped, Source, open_pairs, read_patches, train_and_test
 from isthmus.errors import look_up, printable
-from isthmus.images import Array
+from isthmus.examples import Example
+from isthmus.images import Array, to_unit
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
 
@@ -96,6 +97,7 @@ def evaluate(
     model: Model,
     data: str | Path | Array,
     *,
+    clean: str | Path | Array = "",
     split: str | None = None,
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
@@ -108,6 +110,7 @@ def evaluate(
     Args:
         model: What to measure.
         data: The images, clean; as `isthmus.datasets.open_data` takes them.
+        clean: The clean images, where `data` is your own damaged ones: with the same names, or in the same order.
         split: "train", "test" or "all". Without it: the test set if the data has one; the held-out tenth if the model was
             trained on the rest; else all.
         data_dir: A folder that may hold the named data sets.
@@ -124,15 +127,15 @@ def evaluate(
     """
     if split:
         look_up("split", split, dict.fromkeys(SPLITS))
-    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    source = open_pairs(data, clean, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
     chosen = _choose(model, source, split)
-    damage = _Damage(model, seed)
     notes = []
-    learnt = None if chosen.learnt is None else model.prepare(chosen.learnt, seed)
+    make = _pair if isinstance(source, Pairs) else model.example
+    learnt = None if chosen.learnt is None else make(chosen.learnt, seed).clean
     if chosen.learnt is chosen.images[0]:
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
-    example = damage.of(chosen.images[0], 0)
-    numbers = math.prod(model.code_shape(chosen.images[0].shape[2:]))
+    example = make(chosen.images[0], seed)
+    numbers = math.prod(model.code_shape(example.clean.shape[2:]))
     methods = [Method(f"isthmus {model.recipe.model}", numbers, None, lambda example: model.restore_seen(example.seen))]
     if learnt is not None:
         methods.append(_principal_components(learnt, numbers))
@@ -150,12 +153,12 @@ def evaluate(
     tallies = [_Tally(method) for method in methods]
     losses = []
     for place, images in enumerate(chosen.images):
-        example = damage.of(images, place)
+        example = make(images, seed + place)
         losses.append(model.losses(example.seen, example.clean))
         for tally in tallies:
             tally.add(example)
-    clean = model.prepare(chosen.images[0], seed)
-    points = tuple(rate_distortion(model, clean if learnt is None else learnt, clean)) if rates else ()
+    first = make(chosen.images[0], seed).clean
+    points = tuple(rate_distortion(model, first if learnt is None else learnt, first)) if rates else ()
     notes += RATE_NOTES if rates else ()
     return Scorecard(
         data=chosen.title,
@@ -163,10 +166,16 @@ def evaluate(
         loss=float(np.concatenate(losses).mean()),
         scores=tuple(tally.score() for tally in tallies),
         notes=tuple(notes),
-        bound=importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None,
+        bound=importance_weighted_bound(model, first, bound_samples, seed) if bound_samples else None,
         rates=points,
         skipped=tuple(printable(skipped.reason) for skipped in chosen.skipped),
     )
+
+
+def _pair(images: Array, seed: int) -> Example:
+    """Return pairs as what they are: there is no chance in it."""
+    damaged, clean = np.split(to_unit(images), 2, 1)
+    return Example(clean, damaged, damaged)
 
 
 @dataclass(frozen=True)
@@ -210,20 +219,6 @@ def _own_split(model: Model, source: Source, train: Dataset | Patches) -> str:
 
 
 @dataclass(frozen=True)
-class Example:
-    """Some images, and what has become of them."""
-
-    clean: Array
-    """`(n, C, H, W)` floats, as the model should give them."""
-    damaged: Array
-    """`(n, C', h, w)`, as a person would have them."""
-    seen: Array
-    """`(n, C'', H, W)`, as the network sees them."""
-    strength: float
-    """Root of the mean squared difference between seen and clean; 0 where they are no images of one kind."""
-
-
-@dataclass(frozen=True)
 class Method:
     """A way to restore images."""
 
@@ -233,20 +228,6 @@ class Method:
     """How many images it is measured on, at most; None for all."""
     restore: Callable[[Example], Array]
     """To `(n, C, H, W)`."""
-
-
-class _Damage:
-    """Makes examples, all with the chance of one seed and their place."""
-
-    def __init__(self, model: Model, seed: int):
-        self.model, self.seed = model, seed
-
-    def of(self, images: Array, place: int) -> Example:
-        clean = self.model.prepare(images, self.seed + place)
-        damaged = self.model.at_work(clean, self.seed + place)
-        seen = self.model.as_seen(damaged)[..., : clean.shape[2], : clean.shape[3]]
-        strength = float(np.sqrt(np.mean(np.square(seen - clean)))) if seen.shape == clean.shape else 0.0
-        return Example(clean, damaged, seen, strength)
 
 
 class _Tally:
@@ -262,7 +243,7 @@ class _Tally:
         left = len(example.clean) if self.method.most is None else self.method.most - self.images
         if left <= 0:
             return
-        part = Example(example.clean[:left], example.damaged[:left], example.seen[:left], example.strength)
+        part = example.first(left)
         began = time.perf_counter()
         restored = np.clip(self.method.restore(part), 0, 1)
         self.seconds += time.perf_counter() - began

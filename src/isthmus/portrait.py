@@ -95,8 +95,9 @@ def _images(model: Model, source: Source) -> tuple[Dataset, Dataset]:
 
 
 def _pictures(model: Model, test: Dataset) -> Section:
-    clean = model.prepare(test.images[:: math.ceil(len(test) / SHOWN)] if model.recipe.patch else test.images[:SHOWN], SEED)
-    seen = _seen(model, clean)
+    step = math.ceil(len(test) / SHOWN) if model.recipe.patch else 1  # squares of one picture follow each other
+    example = model.example(test.images[::step][:SHOWN], SEED)
+    seen, clean = example.seen, example.clean
     restored = model.restore_seen(seen)
     rows = (
         {"given": seen, "given back": restored}
@@ -111,18 +112,13 @@ def _pictures(model: Model, test: Dataset) -> Section:
 
 
 def _worst(model: Model, test: Dataset) -> Figure:
-    clean = model.prepare(test.images[:1000], SEED)
-    seen = _seen(model, clean)
+    example = model.example(test.images[:1000], SEED)
+    seen, clean = example.seen, example.clean
     worst = np.argsort(-model.losses(seen, clean))[:SHOWN]
     picture = figures.error_map(clean[worst], model.restore_seen(seen[worst]))
     return Figure(
         "worst", picture, "The worst of the first thousand: clean, restored, the difference (red: too bright, blue: too dark)."
     )
-
-
-def _seen(model: Model, clean: Array) -> Array:
-    """Return what the network sees at work for clean images."""
-    return model.as_seen(model.at_work(clean, SEED))[..., : clean.shape[2], : clean.shape[3]]
 
 
 def _codes(model: Model, test: Dataset) -> list[Section]:

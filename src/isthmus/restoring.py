@@ -16,6 +16,7 @@ from isthmus.codes import Code
 from isthmus.corruptions import parse
 from isthmus.devices import choose_bfloat16, choose_device
 from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError, printable
+from isthmus.examples import Example
 from isthmus.files import write_whole
 from isthmus.images import Array, from_unit, to_unit
 from isthmus.inference import Inference, chunk_length, to_array
@@ -290,18 +291,27 @@ class Model:
         generator = torch.Generator().manual_seed(seed)
         return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
 
-    def at_work(self, clean: Array, seed: int = 0) -> Array:
-        """Return what a person would have of clean images: damaged, unless the task does so only to learn from it."""
-        if TASKS[self.recipe.task].clean_at_work:
-            return clean
-        generator = torch.Generator().manual_seed(seed)
-        return self.corruption.damage(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
+    def at_work(self, images: Array, seed: int = 0) -> Array:
+        """Return what a person would have of images `(n, C, H, W)` in [0, 1]: mostly, what the corruption makes of them."""
+        return self._example(images, seed, at_work=True).damaged
 
-    def as_seen(self, damaged: Array) -> Array:
-        """Return what the network sees, `(n, C', H, W)` float32, of what `at_work` gave."""
-        if TASKS[self.recipe.task].clean_at_work:
-            return damaged
-        return self.corruption.as_seen(torch.from_numpy(np.ascontiguousarray(damaged, np.float32))).numpy()
+    def example(self, images: Array, seed: int = 0, *, at_work: bool = True) -> Example:
+        """Return what becomes of a data set's images.
+
+        Args:
+            images: `(n, C, H, W)`, as images have it.
+            seed: The same seed gives the same chance.
+            at_work: Damage them as the model meets them at work, where that is another thing than what it learns from.
+        """
+        return self._example(self.prepare(images, seed), seed, at_work=at_work)
+
+    def _example(self, clean: Array, seed: int, *, at_work: bool) -> Example:
+        if at_work and TASKS[self.recipe.task].clean_at_work:
+            return Example(clean, clean, clean)
+        generator = torch.Generator().manual_seed(seed)
+        damaged, wanted = self.corruption.examples(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator)
+        seen = self.corruption.as_seen(damaged)[..., : wanted.shape[-2], : wanted.shape[-1]]
+        return Example(*(part.contiguous().numpy() for part in (wanted, damaged, seen)))
 
     def as_it_is(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` for what the network sees, with nothing restored: gray as RGB, small images stretched."""

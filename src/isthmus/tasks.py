@@ -6,7 +6,7 @@ Nothing else distinguishes the tasks, and the training loop knows nothing else.
 
 from dataclasses import dataclass
 
-from isthmus.corruptions import Corruption, Downscale, Erase, GaussianNoise, Grayscale, Jpeg, Mask, Nothing, Warp
+from isthmus.corruptions import Corruption, Downscale, Erase, GaussianNoise, Given, Grayscale, Jpeg, Mask, Neighbours, Nothing, Warp
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Task:
     learns: str
     """What the model learns by undoing it."""
     clean_at_work: bool = False
-    """Whether the trained model is given clean images all the same: the corruption was there only to learn from."""
+    """Whether the trained model is given images as they are: the corruption was there only to learn from."""
     loss: str = ""
     """What is made small, unless a recipe says otherwise; without it, the architecture's usual loss."""
 
@@ -30,5 +30,7 @@ TASKS: dict[str, Task] = {
     "upscale": Task(Downscale(2), "the detail that a small picture has lost"),
     "repair": Task(Jpeg(10, best=80), "the image before it was compressed"),
     "inpaint": Task(Mask(), "what was where nothing is seen"),
+    "pairs": Task(Given(), "whatever turns your damaged images into the clean ones that you give beside them"),
+    "noisy": Task(Neighbours(), "the image without its noise, from noisy images alone", clean_at_work=True),
     "describe": Task(Warp() | Erase(), "what an image shows, wherever and however it stands", clean_at_work=True),
 }

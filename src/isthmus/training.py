@@ -19,7 +19,8 @@ from typing import Any, cast
 import torch
 from lightning_fabric import Fabric
 
-from isthmus.datasets import MAX_BAD, Dataset, Patches, open_data, to_learn_from
+from isthmus.corruptions import parse
+from isthmus.datasets import MAX_BAD, Dataset, Patches, open_pairs, to_learn_from
 from isthmus.errors import DivergenceError, Interrupted, ModelFileError, UsageError, printable
 from isthmus.files import check_output
 from isthmus.images import Array, to_unit
@@ -113,7 +114,7 @@ def train(
     if path is not None:
         _check_out(path, resume=resume, overwrite=overwrite)
     folder = Path(data_dir) if data_dir is not None else None
-    source = open_data(complete.data if isinstance(data, Recipe) else data, folder, max_bad=max_bad)
+    source = open_pairs(complete.data if isinstance(data, Recipe) else data, complete.clean, folder, max_bad=max_bad)
     dataset, held_out = to_learn_from(source, complete.size, complete.patch, VALIDATION_IMAGES)
     for skipped in dataset.skipped:
         warn(f"Skipped {skipped.reason}")
@@ -179,7 +180,9 @@ class Trainer:
         }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.model = Model(recipe, dataset.image_shape, self.about, device=device)
+            channels, height, width = dataset.image_shape
+            shape = (parse(recipe.corruption).image_channels(channels), height, width)
+            self.model = Model(recipe, shape, self.about, device=device)
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         self.fabric = Fabric(
@@ -192,13 +195,15 @@ class Trainer:
         self.dataset = dataset
         self.supply = supply(dataset, self.model.device)
         mean = torch.from_numpy(to_unit(dataset.some(1000, recipe.seed).images).mean((0, 2, 3)))
-        cast(Network, self.model.network).start_from(self.model.loss.start(mean).to(self.model.device))
+        start = self.model.loss.start(mean[-shape[0] :])  # of pairs, that of the clean ones
+        cast(Network, self.model.network).start_from(start.to(self.model.device))
         if recipe.start:
             self.model.start_from(load(recipe.start, device=device))
-        self.usual = to_unit(held_out.images[:VALIDATION_IMAGES])
-        self.held_out = self.model.prepare(self.usual, recipe.seed)
-        self.held_out_seen = self.model.corrupt(self.held_out, recipe.seed)
         architecture = self.model.architecture
+        self.usual = held_out.images[:VALIDATION_IMAGES]
+        self.held_out = self.model.example(self.usual, recipe.seed, at_work=False)
+        if not architecture.any_size and self.held_out.seen.shape[2:] != shape[1:]:
+            raise UsageError(f"A {recipe.model} model takes one size only, and what --task {recipe.task} teaches is half as large.")
         self.batch_size = recipe.batch_size or max(1, architecture.batch_pixels // math.prod(dataset.image_shape[1:]))
         self.batches = math.ceil(len(dataset) / self.batch_size)
         self.generator = torch.Generator(self.model.device)
@@ -270,7 +275,9 @@ class Trainer:
         clean = self.model.preparation(batch, self.generator)  # (B, C, H, W)
         views = self.model.bottleneck.views
         copies = clean if views == 1 else clean.repeat(views, 1, 1, 1)
-        seen = self.model.corruption(copies, self.generator)  # (views x B, C', H, W)
+        damaged, wanted = self.model.corruption.examples(copies, self.generator)
+        clean = wanted[: len(batch)]
+        seen = self.model.corruption.as_seen(damaged)[..., : clean.shape[-2], : clean.shape[-1]]  # (views x B, C', H, W)
         network = cast(Network, self.model.network)
         with self.fabric.autocast():  # in one process the wrapped network would only add its 20 microseconds
             output, divergence = propagate(network, seen.contiguous(memory_format=torch.channels_last), self.generator)
@@ -320,7 +327,7 @@ class Trainer:
         state = self.state
         loss = self.loss_sum.item() / state.position
         self.model.network.eval()
-        validation = float(self.model.losses(self.held_out_seen, self.held_out).mean())
+        validation = float(self.model.losses(self.held_out.seen, self.held_out.clean).mean())
         if not math.isfinite(validation):
             raise self._diverged(run)
         state.epoch += 1
@@ -344,8 +351,8 @@ class Trainer:
     def _remember(self) -> None:
         """Let the model remember training images and held-out ones, as it will be given them: not prepared."""
         count = FIT_CODES if math.prod(self.model.code_shape()) <= MAX_NUMBERS else 1
-        images = to_unit(self.dataset.some(count, self.recipe.seed).images)
-        self.model.remember(*(self.model.at_work(some, self.recipe.seed) for some in (images, self.usual)))
+        images = self.dataset.some(count, self.recipe.seed).images
+        self.model.remember(*(self.model.at_work(to_unit(some), self.recipe.seed) for some in (images, self.usual)))
 
     def _moment(self) -> Moment:
         loss = self.loss_sum.item() / max(1, self.state.position)

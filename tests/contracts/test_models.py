@@ -26,7 +26,8 @@ shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 def born(name, shape, **fields):
     """Return a model with fresh weights."""
     torch.manual_seed(0)
-    return Model(isthmus.Recipe(model=name, **fields), shape, device="cpu")
+    clean = {"clean": "clean/"} if fields.get("task") == "pairs" else {}
+    return Model(isthmus.Recipe(model=name, **fields, **clean), shape, device="cpu")
 
 
 def some(count, shape):

@@ -17,6 +17,7 @@ def evaluate(
     data: Data,
     /,
     *,
+    clean: str = "",
     split: str | None = None,
     bound_samples: int = 0,
     rates: bool = False,
@@ -34,7 +35,8 @@ def evaluate(
 
     Args:
         model: The model file.
-        data: Clean images: a folder, .npz, .npy, an IDX file or folder, or a name.
+        data: Clean images: a folder, .npz, .npy, an IDX file or folder, or a name; with --clean, your own damaged ones.
+        clean: The clean images that belong to them, with the same names or in the same order.
         split: train, test or all; without it, what the model has not seen.
         bound_samples: Also bound a VAE's negative log-likelihood, with so many importance samples for each image (5000).
         rates: Also compress the images: bytes and loss of the model, and of PCA, JPEG and WebP at as many bytes.
@@ -55,6 +57,7 @@ def evaluate(
     card = run(
         load_model(model, device),
         data,
+        clean=clean,
         split=split,
         data_dir=data_dir,
         max_bad=max_bad,

@@ -15,6 +15,7 @@ import re
 
 from isthmus.corruptions.camera import Blur, Downscale, Grayscale, Jpeg
 from isthmus.corruptions.corruption import Chain, Corruption, Nothing
+from isthmus.corruptions.halves import Given, Neighbours
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.places import Erase, Mask, Warp
 from isthmus.errors import UsageError, look_up
@@ -25,6 +26,7 @@ CORRUPTIONS: dict[str, type[Corruption]] = {
         *(Nothing, GaussianNoise, PoissonNoise, SaltAndPepper, Binarize),
         *(Grayscale, Downscale, Blur, Jpeg),
         *(Mask, Erase, Warp),
+        *(Neighbours, Given),
     )
 }
 
@@ -37,9 +39,11 @@ __all__ = [
     "Downscale",
     "Erase",
     "GaussianNoise",
+    "Given",
     "Grayscale",
     "Jpeg",
     "Mask",
+    "Neighbours",
     "Nothing",
     "PoissonNoise",
     "SaltAndPepper",

@@ -31,6 +31,17 @@ class Corruption:
         """Return C', how many channels the model sees when the images have `channels`."""
         return channels
 
+    def examples(self, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return what is learnt from a data set's images `(B, C, H, W)`: (damaged ones, what is wanted of them).
+
+        Mostly the batch is clean, so that it is what is wanted.
+        """
+        return self.damage(batch, generator), batch
+
+    def image_channels(self, stored: int) -> int:
+        """Return C, how many channels the model gives, when a data set's images have `stored`."""
+        return stored
+
     def as_seen(self, damaged: Tensor) -> Tensor:
         """Return what the model sees of damaged images, `(B, C', H, W)`: stretched or without colour, as it has learnt."""
         return damaged
@@ -84,6 +95,17 @@ class Chain(Corruption):
         for part in self.parts:
             channels = part.seen_channels(channels)
         return channels
+
+    def examples(self, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return the first part's, the damaged ones damaged further by the others."""
+        damaged, wanted = self.parts[0].examples(batch, generator)
+        for part in self.parts[1:]:
+            damaged = part.damage(damaged, generator)
+        return damaged, wanted
+
+    def image_channels(self, stored: int) -> int:
+        """Return the first part's."""
+        return self.parts[0].image_channels(stored)
 
     def as_seen(self, damaged: Tensor) -> Tensor:
         """Apply the parts' in order."""

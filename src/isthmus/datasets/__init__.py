@@ -11,6 +11,7 @@ from isthmus.datasets.arrays import Arrays, read_npy, read_npz
 from isthmus.datasets.dataset import SPLITS, Dataset, Rewritten, Skipped, Source, hold_out, train_and_test
 from isthmus.datasets.folder import MAX_BAD, Folder
 from isthmus.datasets.idx import is_idx, read_idx
+from isthmus.datasets.pairs import Pairs
 from isthmus.datasets.patches import Patches, read_patches
 from isthmus.errors import DataError, nearest, printable
 from isthmus.images import Array
@@ -22,12 +23,14 @@ __all__ = [
     "Arrays",
     "Dataset",
     "Folder",
+    "Pairs",
     "Patches",
     "Rewritten",
     "Skipped",
     "Source",
     "hold_out",
     "open_data",
+    "open_pairs",
     "read_patches",
     "to_learn_from",
     "train_and_test",
@@ -68,6 +71,26 @@ def open_data(data: str | Path | Array, data_dir: Path | None = None, *, max_bad
         f"There is no file or folder {printable(name)}, and no data set of that name.{nearest(name, names)} "
         f"Data sets with a name: {', '.join(names)}."
     )
+
+
+def open_pairs(
+    data: str | Path | Array, clean: str | Path | Array, data_dir: Path | None = None, *, max_bad: float = MAX_BAD
+) -> Source:
+    """Tell what DATA is, and the clean images that belong to it, if there are any.
+
+    Args:
+        data: As for `open_data`.
+        clean: The same, of as many images with the same names or in the same order; "" for none.
+        data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable.
+
+    Raises:
+        DataError: If either is nothing, or they do not belong together.
+    """
+    source = open_data(data, data_dir, max_bad=max_bad)
+    if isinstance(clean, str) and not clean:
+        return source
+    return Pairs.of(source, open_data(clean, data_dir, max_bad=max_bad))
 
 
 def to_learn_from(source: Source, size: tuple[int, int] | None, patch: int, held_out: int) -> tuple[Dataset | Patches, Dataset]:

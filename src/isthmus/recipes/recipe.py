@@ -37,9 +37,12 @@ class Recipe:
     """Where the images come from, as `isthmus.datasets.open_data` takes it."""
     task: str = "reconstruct"
     """What is learnt: reconstruct (the default: a short code), denoise, colorize, upscale, repair (what JPEG did), inpaint (what is
-    missing), or describe (a code of what an image shows)."""
+    missing), pairs (whatever your clean images show to be undone), noisy (denoise, where all images are noisy), or describe (a code
+    of what an image shows)."""
     noise: float | None = None
     """Strength of the noise for denoise: its standard deviation, where white is 1. The textbook's is 0.5."""
+    clean: str = ""
+    """For pairs: the clean images, with the same names as those to learn from, or in the same order."""
     factor: int | None = None
     """How many times larger, for upscale: 2 (the default), 3, 4 or more."""
     corruption: str = ""
@@ -143,6 +146,8 @@ class Recipe:
         architecture = MODELS[self.model]
         if self.noise is not None and (self.task != "denoise" or self.corruption):
             raise UsageError("--noise is the strength for --task denoise; with --corruption, write it there.")
+        if bool(self.clean) != (self.task == "pairs"):
+            raise UsageError("--task pairs needs --clean, the folder of clean images, and no other task takes it.")
         if self.factor is not None and (self.task != "upscale" or self.corruption):
             raise UsageError("--factor is the size for --task upscale; with --corruption, write it there.")
         noise = str(GaussianNoise(self.noise)) if self.noise is not None else ""

@@ -90,7 +90,9 @@ class Search:
         """For so many layers, how many numbers a code of size 1 has: the smallest that there is."""
         self.prepare = probes[0].prepare
         choosing, testing = (self.prepare(held.images[:MEASURED], SEED) for held in (self.choosing, test))
-        self.pairs = {name: (probes[0].at_work(clean, SEED), clean) for name, clean in (("choose", choosing), ("test", testing))}
+        self.pairs = {
+            name: (probes[0].example(clean, SEED).seen, clean) for name, clean in (("choose", choosing), ("test", testing))
+        }
         self.sizes = self._sizes(math.prod(dataset.image_shape))
         self.studies: dict[int, Study] = {}
 

@@ -1,0 +1,62 @@
+"""Learning from noisy images alone."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+import isthmus
+from isthmus.corruptions import Neighbours
+
+
+def smooth(count, height=40, width=48):
+    """Return images without fine detail, `(n, H, W)` in [0, 1]."""
+    chance = np.random.default_rng(5)
+    fields = np.stack([gaussian_filter(chance.normal(size=(height, width)), 3) for _ in range(count)])
+    return (fields / (6 * fields.std()) + 0.5).clip(0, 1).astype(np.float32)
+
+
+def test_what_is_wanted_stands_for_the_same_places_without_their_noise():
+    images = torch.from_numpy(smooth(20)[:, None])
+    seen, wanted = Neighbours().examples(images, torch.Generator().manual_seed(0))
+    assert seen.shape == wanted.shape
+    assert seen.shape[-2:] in ((19, 23), (20, 23), (19, 24))
+    assert (seen - wanted).abs().mean() < 1e-3, "no blur, no shift"
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1)) * 0.1
+    own, others = Neighbours().examples(noise, torch.Generator().manual_seed(0))
+    assert abs((own * others).mean().item()) < 0.1 * 0.1 / 20, "their noise says nothing of each other"
+    assert others.std().item() == pytest.approx(0.1 * 1.25**0.5, rel=0.05)
+
+
+def test_every_pixel_is_seen_now_and_then():
+    places = torch.arange(8 * 8, dtype=torch.float32).reshape(1, 1, 8, 8)
+    seen = {
+        value
+        for seed in range(30)
+        for value in Neighbours().examples(places, torch.Generator().manual_seed(seed))[0].flatten().tolist()
+    }
+    assert len(seen) == 36, "all but the rim"
+
+
+def test_images_that_are_too_small_are_refused():
+    with pytest.raises(isthmus.DataError, match="only in images of 4 x 4 pixels or more, not 3 x 8"):
+        Neighbours().examples(torch.zeros(1, 1, 3, 8), torch.Generator())
+
+
+@pytest.mark.parametrize("count", [12, 1], ids=["folder", "single"])
+def test_noise_is_taken_away_without_a_clean_image(count):
+    clean = smooth(count, 96, 96)
+    noisy = clean + np.random.default_rng(1).normal(0, 0.1, clean.shape).astype(np.float32)
+    fields = {"model": "photographic", "hidden": (16,), "code": 16, "patch": 32, "batch_size": 8, "device": "cpu"}
+    model = isthmus.train(noisy, task="noisy", epochs=10 if count > 1 else 200, learning_rate=3e-3, **fields)
+    restored = model.restore(noisy)
+    assert restored.shape == noisy.shape
+    before, after = (np.square(images - clean).mean() for images in (noisy, restored))
+    assert after < 0.25 * before
+
+
+def test_a_model_of_one_size_cannot_learn_from_halves(small_digits):
+    with pytest.raises(
+        isthmus.UsageError, match="A dense model takes one size only, and what --task noisy teaches is half as large"
+    ):
+        isthmus.train(small_digits, task="noisy", model="dense", epochs=1, device="cpu")
