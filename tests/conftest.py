@@ -12,6 +12,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and torch's 
 
 import numpy as np
 import pytest
+from PIL import Image
+from skimage.data import astronaut, chelsea, coffee
 
 import isthmus
 from isthmus import cli
@@ -83,6 +85,26 @@ def vae(small_digits):
 def colour():
     """A convolutional model of colour pictures, as it was born."""
     return Model(isthmus.Recipe(), (3, 16, 16), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder of 12 photographs of different sizes, cut out of scikit-image's; one is gray."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photographs = (astronaut(), coffee(), chelsea())
+    for index in range(12):
+        top, height, width = 20 * index, 40 + 3 * index, 70 - 2 * index
+        picture = Image.fromarray(photographs[index % 3][top : top + height, 100 : 100 + width])
+        (picture.convert("L") if index == 4 else picture).save(folder / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photographic(pictures):
+    """By task, photographic models that have learnt a little from squares of the photographs."""
+    fields = {"model": "photographic", "hidden": (8,), "code": 8, "patch": 16, "epochs": 1, "device": "cpu"}
+    tasks = {"denoise": {"noise": 0.1}, "colorize": {}, "upscale": {"factor": 3}, "repair": {}, "inpaint": {}}
+    return {task: isthmus.train(pictures, task=task, **more, **fields) for task, more in tasks.items()}
 
 
 @pytest.fixture(scope="session")

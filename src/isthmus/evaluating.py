@@ -1,31 +1,36 @@
 """The scorecard: how good a model is, always beside what a person would use instead.
 
-For a code, the alternative is principal components with as many numbers; for noise, it is non-local means, a median filter and
-wavelets from scikit-image. All are measured on the same images, and the filters are told the noise's true strength.
+What that is, `alternatives` says for each kind of damage. All are measured on the same images, and filters are told how strong the
+damage is. Images of one size are measured together, pictures of several sizes one by one; a score is the mean over images.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from isthmus.alternatives import Method, alternatives
 from isthmus.bounds import Bound, importance_weighted_bound
 from isthmus.compression import RATE_NOTES, RatePoint, rate_distortion
-from isthmus.datasets import MAX_BAD, open_data, train_and_test
-from isthmus.errors import look_up, printable
+from isthmus.datasets import MAX_BAD, open_data
+from isthmus.errors import UsageError, printable
 from isthmus.images import Array
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
+from isthmus.trials import Pictures, Trial, Whole, choose, give_back
 
-SLOW_IMAGES = 1000
-"""Filters that take a millisecond an image, and SSIM, are measured on at most as many."""
+SLOW_METRICS = ("ssim", "ciede2000")
+METRIC_IMAGES = 1000
+"""These are measured on at most as many images."""
+
+LOSS_SIDE = 1024
+"""Of a larger picture, the loss is that of its middle: a network's output for all of it at once may not fit into memory."""
 
 SEED = 1
 """Of the noise that a scorecard adds, so that every model is measured on the same."""
@@ -33,22 +38,28 @@ SEED = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One method's row."""
+    """One method's row: means over images. NaN where a metric says nothing of such images."""
 
     method: str
     """What was used."""
     numbers: int | None
-    """Numbers in its code of one image, where it has one."""
+    """Numbers in its code of one image, where it has one, and images have one size."""
     images: int
     """How many images it was measured on."""
     bce: float
-    """Mean binary cross-entropy, nats per value."""
+    """Binary cross-entropy, nats per value."""
     mse: float
-    """Mean squared error, range [0, 1]."""
+    """Squared error, range [0, 1]."""
     psnr_db: float
-    """Mean of the images' peak signal-to-noise ratios, in dB."""
+    """Peak signal-to-noise ratio, in dB."""
+    ahead_db: float
+    """By how much the model's ratio is higher on the same images, in dB: what is slow is measured on fewer than the model is."""
     ssim: float
-    """Mean structural similarity, on the first images only; NaN where images are too small."""
+    """Structural similarity, of the first images only; NaN where images are too small."""
+    ciede2000: float
+    """Difference of the colours as people see it, of the first images only; NaN where they are not RGB."""
+    colourfulness: float
+    """Of what it gives, from 0 (gray) to about 110; NaN where images are not RGB."""
     milliseconds: float
     """Time for one image, in this run, on this machine."""
 
@@ -62,7 +73,7 @@ class Scorecard:
     task: str
     """What had been done to them."""
     loss: float
-    """The model's own training loss on them, exact, from its raw output."""
+    """The model's own training loss on them, exact, from its raw output; of pictures above `LOSS_SIDE`, on their middles."""
     scores: tuple[Score, ...]
     """The model first."""
     notes: tuple[str, ...] = ()
@@ -112,104 +123,110 @@ def evaluate(
 
     Raises:
         DataError: If the data cannot be read or does not fit the model.
+        UsageError: If the split is unknown, or bounds or rates are asked of a model whose images have no one size.
     """
     source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
-    size = model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:])
-    train, test = train_and_test(source, size)
-    if split is None:
-        trained_on_the_rest = train.fingerprint()["sha256"] == model.about.get("data", {}).get("sha256")
-        split = "test" if source.has_test or trained_on_the_rest else "all"
-    dataset = look_up("split", split, {"train": train, "test": test, "all": None}) or source.read("all", train.image_shape[1:])
+    if (bound_samples or rates) and model.learnt_from_squares:
+        raise UsageError("Bounds and rates are of images of one size, and this model has learnt from squares of larger pictures.")
+    return measure(model, choose(model, source, split), seed=seed, bound_samples=bound_samples, rates=rates)
+
+
+def measure(
+    model: Model, subjects: Whole | Pictures, *, seed: int = SEED, bound_samples: int = 0, rates: bool = False
+) -> Scorecard:
+    """Do what `evaluate` does, for images that have been chosen; bounds and rates are of `Whole` ones."""
+    whole = subjects if isinstance(subjects, Whole) else None
+    learnt = model.prepare(whole.learnt.images, seed) if whole else None
+    own = Method(
+        name=f"isthmus {model.recipe.model}",
+        numbers=math.prod(model.code_shape(whole.dataset.image_shape[1:]))
+        if whole and not model.architecture.carries_detail
+        else None,
+        restore=lambda trial: give_back(model, trial),
+    )
+    others = alternatives(model, learnt)
+    first, *rest = tallies = [_Tally(method) for method in (own, *others)]
+    losses, strengths, colours = [], [], []
+    for place, images in enumerate(subjects):
+        trial = Trial.of(model, images, seed + place)
+        middle = trial.middle(LOSS_SIDE)
+        losses.append(model.losses(middle.seen, middle.clean))
+        strengths.append(trial.strengths)
+        colours.append(METRICS["colourfulness"](trial.clean, trial.clean))
+        psnr_db = first.add(trial)
+        for tally in rest:
+            tally.add(trial, psnr_db)
+    scores = tuple(tally.score() for tally in tallies if tally.images)
+    bound, points = None, list[RatePoint]()
+    if whole and learnt is not None and (bound_samples or rates):
+        clean = model.prepare(whole.dataset.images, seed)
+        bound = importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None
+        points = rate_distortion(model, learnt, clean) if rates else []
     notes = []
-    reference = train if split == "test" else dataset
-    if reference is dataset:
+    if whole and whole.learnt is whole.dataset and any(method.name.startswith("PCA") for method in others):
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
-    clean = model.prepare(dataset.images, seed)
-    seen = model.at_work(clean, seed)
-    loss = float(model.losses(seen, clean).mean())
-    bound = importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None
-    numbers = math.prod(model.code_shape(dataset.image_shape[1:]))
-    learnt = clean if reference is dataset else model.prepare(reference.images, seed)
-    methods: list[tuple[str, int | None, int, Callable[[Array], Array]]] = [
-        (f"isthmus {model.recipe.model}", numbers, len(clean), model.restore_seen),
-        _principal_components(learnt, numbers, len(clean)),
-    ]
-    if np.array_equal(seen, clean):
-        mean = learnt.mean(0)
-        methods.append(("mean image", 0, len(clean), lambda batch: np.broadcast_to(mean, batch.shape)))
-    else:
-        strength = float(np.sqrt(np.mean(np.square(seen - clean))))
-        methods += [(name, None, SLOW_IMAGES, partial(_each, restore, strength)) for name, restore in FILTERS.items()]
-        methods.append(("as it is", None, len(clean), lambda batch: batch))
-        notes.append(f"The filters were told the true strength of the noise ({strength:.3f}).")
-    scores = tuple(_score(name, size, method, seen[:count], clean[:count]) for name, size, count, method in methods)
-    points = tuple(rate_distortion(model, learnt, clean)) if rates else ()
-    notes += RATE_NOTES if rates else ()
-    described = f"{dataset.title} ({split}, {len(dataset):,} images)"
-    skipped = tuple(printable(skipped.reason) for skipped in dataset.skipped)
+    if any(tally.method.told and tally.images for tally in tallies):
+        notes.append(f"The filters were told the true strength of the damage of each image (mean {_mean(strengths):.3f}).")
+    left_out = [tally.method.name for tally in tallies if not tally.images]
+    if left_out:
+        notes.append(f"Not measured, as it takes too long on images so large: {', '.join(left_out)}.")
+    if math.isfinite(_mean(colours)):
+        notes.append(f"The colourfulness of the clean images is {_mean(colours):.1f}.")
     return Scorecard(
-        data=described,
+        data=f"{subjects.title} ({subjects.split}, {first.images:,} images)",
         task=model.recipe.corruption,
-        loss=loss,
+        loss=float(np.concatenate(losses).mean()),
         scores=scores,
-        notes=tuple(notes),
+        notes=(*notes, *(RATE_NOTES if rates else ())),
         bound=bound,
-        rates=points,
-        skipped=skipped,
+        rates=tuple(points),
+        skipped=tuple(printable(skipped.reason) for skipped in subjects.skipped),
     )
 
 
-def _score(method: str, numbers: int | None, restore: Callable[[Array], Array], seen: Array, clean: Array) -> Score:
-    began = time.perf_counter()
-    restored = np.clip(restore(seen), 0, 1)
-    milliseconds = 1000 * (time.perf_counter() - began) / len(seen)
-    few = slice(SLOW_IMAGES)
-    means = {name: float(np.mean(metric(restored, clean))) for name, metric in METRICS.items() if name != "ssim"}
-    ssim = float(np.mean(METRICS["ssim"](restored[few], clean[few])))
-    return Score(method=method, numbers=numbers, images=len(seen), ssim=ssim, milliseconds=milliseconds, **means)
+class _Tally:
+    """What a method has reached so far, image by image."""
+
+    def __init__(self, method: Method):
+        self.method = method
+        self.values: dict[str, list[Array]] = {name: [] for name in (*METRICS, "ahead_db")}
+        self.images = self.pixels = 0
+        self.seconds = 0.0
+
+    def add(self, trial: Trial, model_psnr_db: Array | None = None) -> Array:
+        """Measure the first images of a trial, as many as the method may take; return their PSNR in dB.
+
+        Args:
+            trial: The images.
+            model_psnr_db: `(n,)`: what the model reached on them; None for the model itself.
+        """
+        pixels = math.prod(trial.clean.shape[2:])
+        room = min(self.method.images - self.images, (self.method.pixels - self.pixels) // pixels, len(trial))
+        if room < 1:
+            return np.empty(0)
+        trial = trial if room == len(trial) else trial.take(slice(int(room)))
+        began = time.perf_counter()
+        restored = np.clip(self.method.restore(trial), 0, 1)
+        self.seconds += time.perf_counter() - began
+        few = slice(max(0, METRIC_IMAGES - self.images))
+        for name, metric in METRICS.items():
+            chosen = few if name in SLOW_METRICS else slice(None)
+            self.values[name].append(metric(restored[chosen], trial.clean[chosen]))
+        psnr_db = self.values["psnr_db"][-1]
+        self.values["ahead_db"].append((psnr_db if model_psnr_db is None else model_psnr_db[: len(trial)]) - psnr_db)
+        self.images += len(trial)
+        self.pixels += len(trial) * pixels
+        return psnr_db
+
+    def score(self) -> Score:
+        """Return the row."""
+        means = {name: _mean(parts) for name, parts in self.values.items()}
+        milliseconds = 1000 * self.seconds / self.images
+        return Score(method=self.method.name, numbers=self.method.numbers, images=self.images, milliseconds=milliseconds, **means)
 
 
-def _principal_components(learnt: Array, numbers: int, count: int) -> tuple[str, int, int, Callable[[Array], Array]]:
-    from sklearn.decomposition import PCA
-
-    table = learnt.reshape(len(learnt), -1)
-    numbers = min(numbers, *table.shape)
-    with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
-        pca = PCA(numbers, random_state=0).fit(table)
-
-    def project(batch: Array) -> Array:
-        restored: Array = pca.inverse_transform(pca.transform(batch.reshape(len(batch), -1))).reshape(batch.shape)
-        return restored
-
-    return f"PCA {numbers}", numbers, count, project
-
-
-def _each(restore: Callable[[Array, float], Array], strength: float, batch: Array) -> Array:
-    return np.stack([restore(image, strength).reshape(image.shape) for image in batch])
-
-
-def _non_local_means(image: Array, strength: float) -> Array:
-    from skimage.restoration import denoise_nl_means
-
-    options = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * strength, "sigma": strength, "fast_mode": True}
-    return np.asarray(denoise_nl_means(image, channel_axis=0, **options))
-
-
-def _median(image: Array, strength: float) -> Array:
-    from scipy.ndimage import median_filter
-
-    return np.asarray(median_filter(image, (1, 3, 3)))
-
-
-def _wavelet(image: Array, strength: float) -> Array:
-    from skimage.restoration import denoise_wavelet
-
-    return np.asarray(denoise_wavelet(image, sigma=strength, channel_axis=0, rescale_sigma=True))
-
-
-FILTERS: dict[str, Callable[[Array, float], Array]] = {
-    "non-local means": _non_local_means,
-    "median 3x3": _median,
-    "wavelet": _wavelet,
-}
-"""What scikit-image and SciPy offer against noise: `(C, H, W)` and the noise's deviation to `(C, H, W)`."""
+def _mean(parts: Sequence[Array]) -> float:
+    """Return the mean of what can be measured; NaN where nothing can."""
+    values = np.concatenate(parts)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
