@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.alternatives import FILTERS
 from isthmus.datasets import open_data
-from isthmus.evaluating import FILTERS
 from isthmus.images import Array, from_unit, to_unit
 from isthmus.recipes.chapter import CHAPTER
 from isthmus.training import train

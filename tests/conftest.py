@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and torch's 
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.data import astronaut, chelsea, coffee
 
 import isthmus
 from isthmus import cli
@@ -46,19 +47,6 @@ def digits(labelled_digits):
 def small_digits(digits):
     """200 digits of 14 x 14 pixels: every second pixel of the real ones."""
     return np.ascontiguousarray(digits[:200, ::2, ::2])
-
-
-@pytest.fixture(scope="session")
-def photographs(tmp_path_factory):
-    """A folder of twelve pictures in colour, of three sizes."""
-    folder = tmp_path_factory.mktemp("photographs")
-    chance = np.random.default_rng(3)
-    for index in range(12):
-        height, width = [(40, 52), (52, 40), (45, 45)][index % 3]
-        rows, columns = np.mgrid[:height, :width]
-        waves = [np.sin(rows / (3 + chance.random() * 4) + columns / (2 + chance.random() * 5)) for _ in range(3)]
-        Image.fromarray(((np.stack(waves, -1) * 0.4 + 0.5) * 255).astype(np.uint8)).save(folder / f"{index:02}.png")
-    return folder
 
 
 @pytest.fixture
@@ -97,6 +85,26 @@ def vae(small_digits):
 def colour():
     """A convolutional model of colour pictures, as it was born."""
     return Model(isthmus.Recipe(), (3, 16, 16), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder of 12 photographs of different sizes, cut out of scikit-image's; one is gray."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photographs = (astronaut(), coffee(), chelsea())
+    for index in range(12):
+        top, height, width = 20 * index, 40 + 3 * index, 70 - 2 * index
+        picture = Image.fromarray(photographs[index % 3][top : top + height, 100 : 100 + width])
+        (picture.convert("L") if index == 4 else picture).save(folder / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photographic(pictures):
+    """By task, photographic models that have learnt a little from squares of the photographs."""
+    fields = {"model": "photographic", "hidden": (8,), "code": 8, "patch": 16, "epochs": 1, "device": "cpu"}
+    tasks = {"denoise": {"noise": 0.1}, "colorize": {}, "upscale": {"factor": 3}, "repair": {}, "inpaint": {}}
+    return {task: isthmus.train(pictures, task=task, **more, **fields) for task, more in tasks.items()}
 
 
 @pytest.fixture(scope="session")

@@ -125,3 +125,9 @@ def test_training_on_squares_resumes_to_the_same_weights(photographs, tmp_path):
         isthmus.train(photographs, out=out, watch=watch, checkpoint_seconds=0, **options)
     resumed = isthmus.train(photographs, out=out, resume=True, **options)
     assert all(torch.equal(a, b) for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True))
+
+
+def test_squares_that_an_enlargement_does_not_divide_are_learnt_from(photographs):
+    model = isthmus.train(photographs, task="upscale", factor=3, patch=16, epochs=1, device="cpu")
+    assert model.code_shape() != model.encode(model.at_work(np.zeros((1, 3, 16, 16)))).shape[1:], "of 18 x 18 pixels"
+    assert model.restore(np.zeros((6, 5, 3), np.uint8)).shape == (18, 15, 3)

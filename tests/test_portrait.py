@@ -121,14 +121,25 @@ def test_nothing_is_overwritten_unasked(of_vae, vae, data, small_digits):
     assert (of_vae / "report.html").read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("task", "compared"),
-    [("denoise", {"strangest"}), ("repair", {"strangest"}), ("colorize", set()), ("upscale", set()), ("inpaint", set())],
-)
-def test_the_page_about_a_model_of_photographs(task, compared, photographs, tmp_path):
-    fields = {"model": "photographic", "hidden": (8,), "code": 8, "patch": 16, "epochs": 2, "device": "cpu"}
-    portray(isthmus.train(photographs, task=task, **fields), photographs, tmp_path / "page")
-    assert figures(tmp_path / "page") == {"pictures", "worst", "curves", *compared}
-    page = (tmp_path / "page" / "report.html").read_text()
-    assert "restored" in page
-    assert "isthmus photographic" in page
+@pytest.mark.parametrize("task", ["denoise", "colorize", "upscale", "repair", "inpaint"])
+def test_a_photographic_model_has_pictures_worst_cases_and_curves_and_nothing_of_codes(task, photographic, pictures, tmp_path):
+    portray(photographic[task], pictures, tmp_path)
+    assert figures(tmp_path) == {"pictures", "worst", "curves"}
+    assert headings(tmp_path) == [
+        "What it sees and gives",
+        "Beside what one would use instead",
+        "Where it fails",
+        "How it learnt",
+    ]
+    page = (tmp_path / "report.html").read_text()
+    assert "Pictures it has not learnt from: their middles, 67 x 52 pixels of each." in page
+    assert "(test, 1 images)" in page
+    assert "of any size, RGB; learnt from squares of 16 x 16 pixels" in page
+    assert ("how far their colours are apart" in page) == (task == "colorize")
+
+
+@pytest.mark.parametrize("task", ["upscale", "inpaint", "colorize"])
+def test_where_clean_images_have_no_code_the_page_has_no_map(task, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
+    portray(isthmus.train(images, task=task, loss="mse", epochs=1, device="cpu"), images, tmp_path)
+    assert figures(tmp_path) == {"pictures", "worst", "curves"}

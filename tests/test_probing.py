@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import isthmus
+from isthmus import probing
 from isthmus.probing import CLASSIFIERS, probe
 
 
@@ -53,6 +54,23 @@ def test_a_denoiser_is_also_tried_on_damaged_and_on_restored_pixels(denoiser, la
     assert [row.trained_on for row in rows[:3]] == ["pixels"] * 3
     again = probe(denoiser, *labelled_digits, classifiers=["neighbours"]).rows
     assert [row.accuracy for row in again] == [row.accuracy for row in rows], "the damage is seeded"
+
+
+@pytest.mark.parametrize(
+    ("task", "fields"), [("upscale", {}), ("inpaint", {}), ("colorize", {}), ("denoise", {"model": "photographic", "hidden": (8,)})]
+)
+def test_every_task_can_be_probed(task, fields, small_digits, labelled_digits):
+    images = np.stack([small_digits] * 3, 1) if task == "colorize" else small_digits
+    model = isthmus.train(images, task=task, epochs=1, device="cpu", **fields)
+    rows = probe(model, images, labelled_digits[1][:200], classifiers=["neighbours"]).rows
+    assert [row.tested_on for row in rows][:3] == ["pixels", "damaged pixels", "restored pixels"]
+    assert rows[-1].tested_on == "code"
+
+
+def test_codes_that_no_classifier_can_hold_are_refused(denoiser, labelled_digits, monkeypatch):
+    monkeypatch.setattr(probing, "MAX_NUMBERS", 1000)
+    with pytest.raises(isthmus.DataError, match=r"The codes of 313 images of .* have 128 numbers each, which is too much"):
+        probe(denoiser, *labelled_digits)
 
 
 def test_a_model_that_is_given_clean_images_is_not_tried_on_damaged_ones(small_digits, labelled_digits):

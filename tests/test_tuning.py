@@ -280,3 +280,10 @@ def test_a_signal_between_trials_stops_as_well(small_digits, tmp_path):
         tune(small_digits, out=tmp_path, trials=9, **{**SHORT, "tell": tell})
     assert stopped.value.exit_status == 130
     assert (tmp_path / "recipe.json").exists()
+
+
+@pytest.mark.parametrize("task", ["upscale", "inpaint"])
+def test_what_a_model_sees_of_a_damaged_image_is_what_it_is_tuned_for(task, small_digits, tmp_path):
+    result = tune(small_digits[:60], out=tmp_path, trials=1, task=task, **SHORT)
+    assert 0 < result.chosen.mse < 0.5, "it has learnt from 54 digits"
+    assert 0 < max(result.pca_mse.values()) < 0.15

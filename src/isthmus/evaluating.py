@@ -1,37 +1,37 @@
 """The scorecard: how good a model is, always beside what a person would use instead.
 
-For a code, the alternative is principal components with as many numbers; for a damage, what well-kept libraries offer against it
-(`alternatives.py`). All are measured on the same images, and the filters are told the noise's true strength.
+What that is, `alternatives` says for each kind of damage. All are measured on the same images, and filters are told how strong the
+damage is. Images of one size are measured together, pictures of several sizes one by one; a score is the mean over images.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from isthmus.alternatives import FILTERS, Restore, alternatives
+from isthmus.alternatives import Method, alternatives
 from isthmus.bounds import Bound, importance_weighted_bound
 from isthmus.compression import RATE_NOTES, RatePoint, rate_distortion
-from isthmus.datasets import MAX_BAD, SPLITS, Dataset, Pairs, Patches, Skipped, Source, open_pairs, read_patches, train_and_test
-from isthmus.errors import look_up, printable
+from isthmus.datasets import MAX_BAD, open_pairs
+from isthmus.errors import UsageError, printable
 from isthmus.examples import Example
-from isthmus.images import Array, to_unit
+from isthmus.images import Array
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
-
-SLOW_IMAGES = 1000
-"""Metrics that take a millisecond an image are measured on at most as many."""
+from isthmus.trials import Pictures, Whole, choose, example_of, give_back, pair_of
 
 SLOW_METRICS = ("ssim", "ciede2000")
+METRIC_IMAGES = 1000
+"""These are measured on at most as many images."""
 
-ALL = slice(None)
+LOSS_SIDE = 1024
+"""Of a larger picture, the loss is that of its middle: a network's output for all of it at once may not fit into memory."""
 
 SEED = 1
 """Of the noise that a scorecard adds, so that every model is measured on the same."""
@@ -39,26 +39,28 @@ SEED = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One method's row."""
+    """One method's row: means over images. NaN where a metric says nothing of such images."""
 
     method: str
     """What was used."""
     numbers: int | None
-    """Numbers in its code of one image, where it has one."""
+    """Numbers in its code of one image, where it has one, and images have one size."""
     images: int
     """How many images it was measured on."""
     bce: float
-    """Mean binary cross-entropy, nats per value."""
+    """Binary cross-entropy, nats per value."""
     mse: float
-    """Mean squared error, range [0, 1]."""
+    """Squared error, range [0, 1]."""
     psnr_db: float
-    """Mean of the images' peak signal-to-noise ratios, in dB."""
+    """Peak signal-to-noise ratio, in dB."""
+    ahead_db: float
+    """By how much the model's ratio is higher on the same images, in dB: what is slow is measured on fewer than the model is."""
     ssim: float
-    """Mean structural similarity, on the first images only; NaN where images are too small."""
+    """Structural similarity, of the first images only; NaN where images are too small."""
     ciede2000: float
-    """Mean difference in colour, 1 being just noticeable, on the first images only; NaN for gray images."""
-    colorfulness: float
-    """Mean colourfulness, as a share of the clean images'; NaN for gray images."""
+    """Difference of the colours as people see it, of the first images only; NaN where they are not RGB."""
+    colourfulness: float
+    """Of what it gives, from 0 (gray) to about 110; NaN where images are not RGB."""
     milliseconds: float
     """Time for one image, in this run, on this machine."""
 
@@ -72,7 +74,7 @@ class Scorecard:
     task: str
     """What had been done to them."""
     loss: float
-    """The model's own training loss on them, exact, from its raw output."""
+    """The model's own training loss on them, exact, from its raw output; of pictures above `LOSS_SIDE`, on their middles."""
     scores: tuple[Score, ...]
     """The model first."""
     notes: tuple[str, ...] = ()
@@ -124,160 +126,114 @@ def evaluate(
 
     Raises:
         DataError: If the data cannot be read or does not fit the model.
+        UsageError: If the split is unknown, or bounds or rates are asked of a model whose images have no one size.
     """
-    if split:
-        look_up("split", split, dict.fromkeys(SPLITS))
     source = open_pairs(data, clean, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
-    chosen = _choose(model, source, split)
+    if (bound_samples or rates) and model.learnt_from_squares:
+        raise UsageError("Bounds and rates are of images of one size, and this model has learnt from squares of larger pictures.")
+    return measure(model, choose(model, source, split), seed=seed, bound_samples=bound_samples, rates=rates)
+
+
+def measure(
+    model: Model, subjects: Whole | Pictures, *, seed: int = SEED, bound_samples: int = 0, rates: bool = False
+) -> Scorecard:
+    """Do what `evaluate` does, for images that have been chosen; bounds and rates are of `Whole` ones."""
+    whole = subjects if isinstance(subjects, Whole) else None
+
+    def example_at(place: int, images: Array) -> Example:
+        return pair_of(model, images) if subjects.paired else example_of(model, images, seed + place)
+
+    learnt = example_at(0, whole.learnt.images).clean if whole else None
+    own = Method(
+        name=f"isthmus {model.recipe.model}",
+        numbers=math.prod(model.code_shape(whole.dataset.image_shape[1:]))
+        if whole and not model.architecture.carries_detail
+        else None,
+        restore=lambda example: give_back(model, example),
+    )
+    others = alternatives(model, learnt, paired=subjects.paired)
+    first, *rest = tallies = [_Tally(method) for method in (own, *others)]
+    losses, strengths, colours = [], [], []
+    for place, images in enumerate(subjects):
+        example = example_at(place, images)
+        middle = example.middle(LOSS_SIDE)
+        losses.append(model.losses(middle.seen, middle.clean))
+        strengths.append(example.strengths)
+        colours.append(METRICS["colourfulness"](example.clean, example.clean))
+        psnr_db = first.add(example)
+        for tally in rest:
+            tally.add(example, psnr_db)
+    scores = tuple(tally.score() for tally in tallies if tally.images)
+    bound, points = None, list[RatePoint]()
+    if whole and learnt is not None and (bound_samples or rates):
+        clean = example_at(0, whole.dataset.images).clean
+        bound = importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None
+        points = rate_distortion(model, learnt, clean) if rates else []
     notes = []
-    make = _pair if isinstance(source, Pairs) else model.example
-    learnt = None if chosen.learnt is None else make(chosen.learnt, seed).clean
-    if chosen.learnt is chosen.images[0]:
+    if whole and whole.learnt is whole.dataset and any(method.name.startswith("PCA") for method in others):
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
-    example = make(chosen.images[0], seed)
-    numbers = math.prod(model.code_shape(example.clean.shape[2:]))
-    methods = [Method(f"isthmus {model.recipe.model}", numbers, None, lambda example: model.restore_seen(example.seen))]
-    if learnt is not None:
-        methods.append(_principal_components(learnt, numbers))
-    if np.array_equal(example.seen, example.clean):
-        if learnt is not None:
-            mean = learnt.mean(0)
-            methods.append(Method("mean image", 0, None, lambda example: np.broadcast_to(mean, example.clean.shape)))
-    else:
-        filters = alternatives(model.corruption)
-        methods += [Method(other.name, None, other.images, partial(_each, other.restore)) for other in filters]
-        as_it_is = "bicubic" if model.corruption.enlarges > 1 else "as it is"
-        methods.append(Method(as_it_is, None, None, lambda example: model.as_it_is(example.seen)))
-        if any(other.name in FILTERS for other in filters):
-            notes.append(f"The filters were told the true strength of the noise ({example.strength:.3f}).")
-    tallies = [_Tally(method) for method in methods]
-    losses = []
-    for place, images in enumerate(chosen.images):
-        example = make(images, seed + place)
-        losses.append(model.losses(example.seen, example.clean))
-        for tally in tallies:
-            tally.add(example)
-    first = make(chosen.images[0], seed).clean
-    points = tuple(rate_distortion(model, first if learnt is None else learnt, first)) if rates else ()
-    notes += RATE_NOTES if rates else ()
+    if any(tally.method.told and tally.images for tally in tallies):
+        notes.append(f"The filters were told the true strength of the damage of each image (mean {_mean(strengths):.3f}).")
+    left_out = [tally.method.name for tally in tallies if not tally.images]
+    if left_out:
+        notes.append(f"Not measured, as it takes too long on images so large: {', '.join(left_out)}.")
+    if math.isfinite(_mean(colours)):
+        notes.append(f"The colourfulness of the clean images is {_mean(colours):.1f}.")
     return Scorecard(
-        data=chosen.title,
+        data=f"{subjects.title} ({subjects.split}, {first.images:,} images)",
         task=model.recipe.corruption,
         loss=float(np.concatenate(losses).mean()),
-        scores=tuple(tally.score() for tally in tallies),
-        notes=tuple(notes),
-        bound=importance_weighted_bound(model, first, bound_samples, seed) if bound_samples else None,
-        rates=points,
-        skipped=tuple(printable(skipped.reason) for skipped in chosen.skipped),
+        scores=scores,
+        notes=(*notes, *(RATE_NOTES if rates else ())),
+        bound=bound,
+        rates=tuple(points),
+        skipped=tuple(printable(skipped.reason) for skipped in subjects.skipped),
     )
-
-
-def _pair(images: Array, seed: int) -> Example:
-    """Return pairs as what they are: there is no chance in it."""
-    damaged, clean = np.split(to_unit(images), 2, 1)
-    return Example(clean, damaged, damaged)
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """The images to measure on."""
-
-    images: Sequence[Array]
-    """`(n, C, H, W)` each: all of one size, or pictures one by one."""
-    title: str
-    skipped: tuple[Skipped, ...]
-    learnt: Array | None
-    """The images that PCA is fitted on; None where they are of many sizes, or too large for it."""
-
-
-def _choose(model: Model, source: Source, split: str | None) -> _Chosen:
-    patch = model.recipe.patch
-    if patch and any(max(shape) > patch for shape in source.sizes()):
-        return _choose_pictures(model, source, split, patch)
-    size = model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:])
-    train, test = train_and_test(source, size)
-    split = split or _own_split(model, source, train)
-    dataset = {"train": train, "test": test}.get(split) or source.read("all", train.image_shape[1:])
-    learnt = None if model.architecture.carries_detail else train.images if split == "test" else dataset.images
-    return _Chosen([dataset.images], f"{dataset.title} ({split}, {len(dataset):,} images)", dataset.skipped, learnt)
-
-
-def _choose_pictures(model: Model, source: Source, split: str | None, patch: int) -> _Chosen:
-    """Take pictures in their own sizes, as a model that has learnt from squares of them is used."""
-    train, test = read_patches(source, patch)
-    split = split or _own_split(model, source, train)
-    pictures = {"train": train.pictures, "test": test.pictures}.get(split) or (*train.pictures, *test.pictures)
-    return _Chosen(
-        [picture[None] for picture in pictures], f"{train.title} ({split}, {len(pictures):,} images)", train.skipped, None
-    )
-
-
-def _own_split(model: Model, source: Source, train: Dataset | Patches) -> str:
-    """Return "test" if there are images that the model has not seen, or "all" if it has seen none of them."""
-    trained_on_the_rest = train.fingerprint()["sha256"] == model.about.get("data", {}).get("sha256")
-    return "test" if source.has_test or trained_on_the_rest else "all"
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to restore images."""
-
-    name: str
-    numbers: int | None
-    most: int | None
-    """How many images it is measured on, at most; None for all."""
-    restore: Callable[[Example], Array]
-    """To `(n, C, H, W)`."""
 
 
 class _Tally:
-    """Adds up what a method reaches, image after image."""
+    """What a method has reached so far, image by image."""
 
     def __init__(self, method: Method):
         self.method = method
-        self.values: dict[str, list[Array]] = {name: [] for name in METRICS}
-        self.images, self.seconds = 0, 0.0
+        self.values: dict[str, list[Array]] = {name: [] for name in (*METRICS, "ahead_db")}
+        self.images = self.pixels = 0
+        self.seconds = 0.0
 
-    def add(self, example: Example) -> None:
-        """Measure a method on an example, or on as much of it as it may have."""
-        left = len(example.clean) if self.method.most is None else self.method.most - self.images
-        if left <= 0:
-            return
-        part = example.first(left)
+    def add(self, example: Example, model_psnr_db: Array | None = None) -> Array:
+        """Measure the first images of a example, as many as the method may take; return their PSNR in dB.
+
+        Args:
+            example: The images.
+            model_psnr_db: `(n,)`: what the model reached on them; None for the model itself.
+        """
+        pixels = math.prod(example.clean.shape[2:])
+        room = min(self.method.images - self.images, (self.method.pixels - self.pixels) // pixels, len(example))
+        if room < 1:
+            return np.empty(0)
+        example = example if room == len(example) else example.take(slice(int(room)))
         began = time.perf_counter()
-        restored = np.clip(self.method.restore(part), 0, 1)
+        restored = np.clip(self.method.restore(example), 0, 1)
         self.seconds += time.perf_counter() - began
-        few = slice(max(0, SLOW_IMAGES - self.images))
-        self.images += len(restored)
+        few = slice(max(0, METRIC_IMAGES - self.images))
         for name, metric in METRICS.items():
-            chosen = few if name in SLOW_METRICS else ALL
-            self.values[name].append(metric(restored[chosen], part.clean[chosen]))
+            chosen = few if name in SLOW_METRICS else slice(None)
+            self.values[name].append(metric(restored[chosen], example.clean[chosen]))
+        psnr_db = self.values["psnr_db"][-1]
+        self.values["ahead_db"].append((psnr_db if model_psnr_db is None else model_psnr_db[: len(example)]) - psnr_db)
+        self.images += len(example)
+        self.pixels += len(example) * pixels
+        return psnr_db
 
     def score(self) -> Score:
         """Return the row."""
-        means = {name: float(np.mean(np.concatenate(values))) for name, values in self.values.items()}
-        method = self.method
-        return Score(
-            method=method.name, numbers=method.numbers, images=self.images, milliseconds=1000 * self.seconds / self.images, **means
-        )
+        means = {name: _mean(parts) for name, parts in self.values.items()}
+        milliseconds = 1000 * self.seconds / self.images
+        return Score(method=self.method.name, numbers=self.method.numbers, images=self.images, milliseconds=milliseconds, **means)
 
 
-def _principal_components(learnt: Array, numbers: int) -> Method:
-    from sklearn.decomposition import PCA
-
-    table = learnt.reshape(len(learnt), -1)
-    numbers = min(numbers, *table.shape)
-    with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
-        pca = PCA(numbers, random_state=0).fit(table)
-
-    def project(example: Example) -> Array:
-        batch = example.seen
-        restored: Array = pca.inverse_transform(pca.transform(batch.reshape(len(batch), -1))).reshape(batch.shape)
-        return restored
-
-    return Method(f"PCA {numbers}", numbers, None, project)
-
-
-def _each(restore: Restore, example: Example) -> Array:
-    triples = zip(example.damaged, example.seen, example.clean, strict=True)
-    return np.stack([restore(damaged, seen, example.strength).reshape(clean.shape) for damaged, seen, clean in triples])
+def _mean(parts: Sequence[Array]) -> float:
+    """Return the mean of what can be measured; NaN where nothing can."""
+    values = np.concatenate(parts)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan

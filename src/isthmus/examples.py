@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from isthmus.images import Array
+from isthmus.images import Array, in_channels, middle
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Example:
-    """Some images."""
+    """Images of one size: clean, damaged, and as the model sees them."""
 
     clean: Array
-    """`(n, C, H, W)` floats, as the model should give them."""
+    """`(n, C, H, W)` float32 in [0, 1]: what the model should give."""
     damaged: Array
-    """`(n, C', h, w)`, as a person would have them."""
+    """`(n, C', h, w)` float32: what a person has at work; for a model that enlarges, smaller."""
     seen: Array
-    """`(n, C'', H, W)`, as the network sees them."""
+    """`(n, C', H, W)` float32: what the model sees of that."""
+    enlarges: int = 1
+    """How many times as long the sides of what is seen are as those of what a person has, before what is too much is cut off."""
 
-    @property
-    def strength(self) -> float:
-        """Root of the mean squared difference between what is seen and what is clean; 0 where they are no images of one kind."""
-        if self.seen.shape != self.clean.shape:
-            return 0.0
-        return float(np.sqrt(np.mean(np.square(self.seen - self.clean))))
+    def __len__(self) -> int:
+        return len(self.clean)
 
-    def first(self, count: int) -> Example:
-        """Return so many of the images."""
-        return Example(self.clean[:count], self.damaged[:count], self.seen[:count])
+    def take(self, chosen: slice | Array) -> Example:
+        """Return some of the images."""
+        return replace(self, clean=self.clean[chosen], damaged=self.damaged[chosen], seen=self.seen[chosen])
+
+    def middle(self, side: int) -> Example:
+        """Return the middles of the images, at most so many pixels high and wide; of damaged ones, what is seen."""
+        clean, seen = (middle(images, side) for images in (self.clean, self.seen))
+        return Example(clean=clean, damaged=seen, seen=seen)
+
+    @cached_property
+    def as_it_is(self) -> Array:
+        """What is seen, `(n, C, H, W)`: gray in as many channels as are wanted, without a mask, clipped to what an image holds."""
+        return np.clip(in_channels(self.seen, self.clean.shape[1]), 0, 1)
+
+    @cached_property
+    def strengths(self) -> Array:
+        """How strong the damage is, `(n,)`: the root of the mean squared difference from the clean image."""
+        seen = in_channels(self.seen, self.clean.shape[1])
+        return np.array([np.sqrt(np.square(a - b).mean()) for a, b in zip(seen, self.clean, strict=True)])

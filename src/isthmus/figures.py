@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from isthmus.images import Array, from_unit, to_unit
+from isthmus.metrics import color_difference
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # after the backend: there may be no screen
@@ -22,6 +23,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 COLOURS = ("#0b5fa5", "#d1495b", "#2e8b57", "#8d6a9f", "#b8860b")
 DPI = 110
+
+LEAST_LIMIT = 0.05
+"""Of an error map: smaller differences are not blown up."""
 
 plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "savefig.facecolor": "white"})
 
@@ -64,29 +68,48 @@ def one(image: Array, title: str = "") -> bytes:
     return _png(figure)
 
 
-def error_map(clean: Array, restored: Array) -> bytes:
-    """Draw images, what was made of them, and where they differ: `(n, C, H, W)` each, floats in [0, 1]."""
+def error_map(clean: Array, restored: Array, *, colours: bool = False, scale: float = 0.95) -> bytes:
+    """Draw images, what was made of them, and where they differ: in brightness, red where it is too high; or in colour (CIEDE2000).
+
+    Args:
+        clean: `(n, C, H, W)` floats in [0, 1].
+        restored: The same of what was made of them.
+        colours: Whether it is colours that differ, of RGB images.
+        scale: Width of an image in inches.
+    """
     count = len(clean)
-    figure, axes = plt.subplots(3, count, figsize=(0.95 * count + 1.6, 3), squeeze=False)
+    height = scale * clean.shape[2] / clean.shape[3] + 0.05
+    figure, axes = plt.subplots(3, count, figsize=(scale * count + 1.6, 3 * height), squeeze=False)
+    figure.subplots_adjust(wspace=0.06, hspace=0.06)
+    if colours:
+        differences = np.stack([color_difference(a, b) for a, b in zip(restored, clean, strict=True)])
+    else:
+        differences = restored.mean(1) - clean.mean(1)  # (n, H, W)
+    limit = max(float(np.quantile(abs(differences), 0.999)), LEAST_LIMIT)
+    look = {"cmap": "magma", "vmin": 0, "vmax": limit} if colours else {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     for column in range(count):
         _show(axes[0][column], clean[column])
         _show(axes[1][column], restored[column])
-        difference = np.asarray(restored[column]).mean(0) - np.asarray(clean[column]).mean(0)
-        picture = axes[2][column].imshow(difference, cmap="RdBu_r", vmin=-1, vmax=1)
+        picture = axes[2][column].imshow(differences[column], **look)
         for row in range(3):
             axes[row][column].axis("off")
-    for row, name in enumerate(("clean", "restored", "difference")):
+    for row, name in enumerate(("clean", "restored", "CIEDE2000" if colours else "difference")):
         axes[row][0].text(-0.1, 0.5, name, transform=axes[row][0].transAxes, ha="right", va="center")
-    figure.colorbar(picture, ax=axes.ravel().tolist(), ticks=(-1, 0, 1), fraction=0.02)
+    figure.colorbar(
+        picture, ax=axes.ravel().tolist(), ticks=(0, limit) if colours else (-limit, 0, limit), format="%.2g", fraction=0.02
+    )
     return _png(figure)
 
 
-def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping[str, float] | None = None) -> bytes:
+def curves(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping[str, float] | None = None, *, loss: str = "loss"
+) -> bytes:
     """Draw the losses of trainings against time.
 
     Args:
         histories: For each training, its records as in metrics.jsonl.
         levels: For each training, a loss to mark with a dotted line: the book's.
+        loss: What the loss is, and in which unit.
     """
     figure, axes = plt.subplots(1, len(histories), figsize=(3.6 * len(histories) + 0.4, 2.9), squeeze=False)
     for axis, (name, history), colour in zip(axes[0], histories.items(), COLOURS, strict=False):
@@ -101,7 +124,7 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping
         axis.set_title(name)
         axis.set_xlabel("seconds of training")
         axis.legend(frameon=False, fontsize=8)
-    axes[0][0].set_ylabel("loss (nats per pixel)")
+    axes[0][0].set_ylabel(loss)
     figure.tight_layout()
     return _png(figure)
 

@@ -174,3 +174,16 @@ def resize(image: Array, size: tuple[int, int]) -> Array:
     top, left = (scaled[1] - size[0]) // 2, (scaled[0] - size[1]) // 2
     middle = np.stack(planes)[:, top : top + size[0], left : left + size[1]]
     return from_unit(np.clip(middle, 0, 1), image.dtype)
+
+
+def in_channels(images: Array, count: int) -> Array:
+    """Return the first channels of images `(n, C, H, W)`, the last one repeated where there are too few."""
+    if images.shape[1] == count:
+        return images
+    return images[:, [min(channel, images.shape[1] - 1) for channel in range(count)]]
+
+
+def middle(images: Array, height: int, width: int | None = None) -> Array:
+    """Return the middles of images `(..., H, W)`, at most so large."""
+    top, left = (max(0, (have - want) // 2) for have, want in zip(images.shape[-2:], (height, width or height), strict=True))
+    return images[..., top : top + height, left : left + (width or height)]

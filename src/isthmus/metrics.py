@@ -1,10 +1,10 @@
 """How good a restored image is: one value per image, from arrays `(n, C, H, W)` in [0, 1].
 
 Each metric takes the restored and the clean images and returns `(n,)` float64. Numpy only, so that a model, PCA and a
-classical filter are all measured by the same lines.
+classical filter are all measured by the same lines. However large an image is, little memory beside its own is needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,19 @@ Scores = NDArray[np.float64]
 PROBABILITY_FLOOR = 1e-3
 """Values are clipped to [floor, 1 - floor] before a logarithm: a sure and wrong pixel costs 6.9 nats, not infinity."""
 
+PART_VALUES = 1 << 22
+"""Values that are compared at once, in float64."""
+
+WINDOW = 7
+"""Side of the window in which structures are compared, in pixels."""
+
+COLOUR_PIXELS = 1 << 18
+"""Pixels of an image whose colours are looked at, about: of a larger one, every second of each side, every third, and so on."""
+
 
 def mean_squared_error(restored: Images, clean: Images) -> Scores:
     """Return the mean squared difference of each image."""
-    return _per_image(np.square(restored.astype(np.float64) - clean))
+    return _per_image(lambda a, b: np.square(a - b), restored, clean)
 
 
 def psnr_db(restored: Images, clean: Images) -> Scores:
@@ -37,8 +46,13 @@ def cross_entropy(restored: Images, clean: Images) -> Scores:
     Values are read as probabilities, clipped by `PROBABILITY_FLOOR`. For a model that gives logits, its own loss is exact
     and this is within rounding of it.
     """
-    p = np.clip(restored.astype(np.float64), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    return _per_image(-(clean * np.log(p) + (1 - clean) * np.log1p(-p)))
+
+    def error(a: Scores, b: Scores) -> Scores:
+        p = np.clip(a, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+        nats: Scores = -(b * np.log(p) + (1 - b) * np.log1p(-p))
+        return nats
+
+    return _per_image(error, restored, clean)
 
 
 def ssim(restored: Images, clean: Images) -> Scores:
@@ -48,43 +62,64 @@ def ssim(restored: Images, clean: Images) -> Scores:
     """
     from skimage.metrics import structural_similarity
 
-    if min(clean.shape[-2:]) < 7:
+    height, width = clean.shape[-2:]
+    if min(height, width) < WINDOW:
         return np.full(len(clean), np.nan)
-    pairs = zip(restored.astype(np.float64), clean.astype(np.float64), strict=True)
     similarity: Any = structural_similarity
-    return np.array([similarity(a, b, data_range=1.0, channel_axis=0) for a, b in pairs])
+    edge = WINDOW // 2
+    rows = max(1, PART_VALUES // clean[0, :, 0].size)
+    sums = np.zeros(len(clean))
+    for start in range(edge, height - edge, rows):  # the rows that a window can stand on
+        stop = min(start + rows, height - edge)
+        parts = (images[:, :, start - edge : stop + edge] for images in (restored, clean))
+        for place, (a, b) in enumerate(zip(*parts, strict=True)):
+            band = similarity(a.astype(np.float64), b.astype(np.float64), win_size=WINDOW, data_range=1.0, channel_axis=0)
+            sums[place] += band * (stop - start)
+    return np.asarray(sums / (height - 2 * edge))
 
 
 def ciede2000(restored: Images, clean: Images) -> Scores:
-    """Return the mean difference in colour of each image as people see it, 1 being just noticeable; NaN where they are not RGB.
+    """Return how far the colours of each image are from the clean one's, as people see it: the mean over pixels of CIEDE2000.
 
-    Source: CIE 2000, as scikit-image computes it.
-    """
-    from skimage.color import deltaE_ciede2000, rgb2lab
+    A difference of 1 can just be seen side by side. NaN where the images are not RGB.
 
-    if clean.shape[1] != 3:
-        return np.full(len(clean), np.nan)
-    pairs = zip(restored.astype(np.float64), clean.astype(np.float64), strict=True)
-    difference: Any = deltaE_ciede2000
-    return np.array([difference(rgb2lab(a, channel_axis=0), rgb2lab(b, channel_axis=0), channel_axis=0).mean() for a, b in pairs])
-
-
-def colorfulness(restored: Images, clean: Images) -> Scores:
-    """Return how colourful each image is, as a share of the clean one; NaN where they are not RGB.
-
-    Source: Hasler and Suesstrunk (2003).
+    Source: Sharma, Wu and Dalal (2005), as scikit-image computes it; of large images, of every few pixels (`COLOUR_PIXELS`).
     """
     if clean.shape[1] != 3:
         return np.full(len(clean), np.nan)
-    own, true = (_colorfulness(images.astype(np.float64)) for images in (restored, clean))
-    return own / np.maximum(true, 1e-6)
+    return np.array([color_difference(_thinned(a), _thinned(b)).mean() for a, b in zip(restored, clean, strict=True)])
 
 
-def _colorfulness(images: NDArray[np.float64]) -> Scores:
-    red, green, blue = images.reshape(len(images), 3, -1).swapaxes(0, 1)
-    opponents = np.stack([red - green, (red + green) / 2 - blue])
-    scores: Scores = np.hypot(*opponents.std(2)) + 0.3 * np.hypot(*opponents.mean(2))
-    return scores
+def color_difference(restored: Images, clean: Images) -> Scores:
+    """Return the CIEDE2000 difference of every pixel `(H, W)` of two RGB images `(3, H, W)`."""
+    from skimage import color
+
+    convert: Any = color.rgb2lab
+    difference: Any = color.deltaE_ciede2000
+    restored_lab, clean_lab = (convert(np.moveaxis(image.astype(np.float64), 0, -1)) for image in (restored, clean))
+    return np.asarray(difference(clean_lab, restored_lab))
+
+
+def colourfulness(restored: Images, clean: Images) -> Scores:
+    """Return how colourful people find each restored image, from 0 (gray) to about 110; the clean ones are of no account.
+
+    NaN where the images are not RGB.
+
+    Source: Hasler and Suesstrunk (2003), whose M3 is of values up to 255; of large images, of every few pixels.
+
+    >>> gray, red = np.zeros((2, 1, 3, 4, 4))
+    >>> red[0, 0] = 1
+    >>> [float(colourfulness(image, gray)[0].round(1)) for image in (gray, red)]
+    [0.0, 85.5]
+    """
+    if restored.shape[1] != 3:
+        return np.full(len(restored), np.nan)
+    values = []
+    for image in restored:
+        red, green, blue = 255 * _thinned(image).astype(np.float64)
+        opponents = np.stack([red - green, (red + green) / 2 - blue]).reshape(2, -1)
+        values.append(np.hypot(*opponents.std(1)) + 0.3 * np.hypot(*opponents.mean(1)))
+    return np.array(values)
 
 
 METRICS: dict[str, Callable[[Images, Images], Scores]] = {
@@ -93,10 +128,26 @@ METRICS: dict[str, Callable[[Images, Images], Scores]] = {
     "psnr_db": psnr_db,
     "ssim": ssim,
     "ciede2000": ciede2000,
-    "colorfulness": colorfulness,
+    "colourfulness": colourfulness,
 }
 
 
-def _per_image(errors: NDArray[np.float64]) -> Scores:
-    means: Scores = errors.reshape(len(errors), -1).mean(1)
-    return means
+def _per_image(error: Callable[[Scores, Scores], Scores], restored: Images, clean: Images) -> Scores:
+    """Return the mean over each image of an error of its values."""
+    sums = np.zeros(len(clean))
+    for rows in _rows(clean.shape):
+        a, b = (images[:, :, rows].astype(np.float64).reshape(len(images), -1) for images in (restored, clean))
+        sums += error(a, b).sum(1)
+    return np.asarray(sums / max(1, clean[0].size))
+
+
+def _rows(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Cut images `(n, C, H, W)` into bands of rows, each of `PART_VALUES`, about."""
+    count, channels, height, width = shape
+    step = max(1, PART_VALUES // max(1, count * channels * width))
+    return (slice(start, start + step) for start in range(0, height, step))
+
+
+def _thinned(image: Images) -> Images:
+    step = int(np.ceil(np.sqrt(image[0].size / COLOUR_PIXELS))) or 1
+    return image[:, ::step, ::step]

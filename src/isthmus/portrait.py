@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from isthmus import figures
-from isthmus.datasets import MAX_BAD, Dataset, Source, open_data, read_patches, train_and_test
+from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
 from isthmus.errors import DataError
-from isthmus.evaluating import SEED, evaluate
+from isthmus.evaluating import SEED, measure
 from isthmus.files import check_output
 from isthmus.generating import Plane, traversals, walk
 from isthmus.images import Array, to_unit
+from isthmus.metrics import psnr_db
 from isthmus.novelty import novelty
 from isthmus.probing import compare_codes
 from isthmus.report import Figure, Map, Section, write_report
 from isthmus.restoring import Model
 from isthmus.tables import model_table, probe_table, score_table
+from isthmus.trials import Pictures, Whole, choose, example_of, give_back, in_channels_of, middles, size_for, takes_clean
 
 SHOWN = 10
 """Images in a row."""
 
-SQUARE, SQUARES = 192, 50
-"""Side of the squares that are shown of photographs, and how many are looked at."""
+CUT, CUT_SIDE = 100, 256
+"""Of so many pictures of several sizes the middles are looked at, so many pixels high and wide, at most."""
 
 MAPPED = 3000
 """Codes on a map, at most."""
@@ -67,58 +69,67 @@ def portray(
     folder.mkdir(parents=True, exist_ok=True)
     check_output(folder, overwrite=overwrite)
     source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
-    train, test = _images(model, source)
-    card = evaluate(model, data, data_dir=data_dir, max_bad=max_bad).to_json()
+    subjects = choose(model, source)
+    card = measure(model, subjects).to_json()
     about = model.describe()
+    if isinstance(subjects, Pictures):
+        learnt, shown = None, middles(model, subjects, CUT, CUT_SIDE)
+    else:
+        parts = train_and_test(source, size_for(model))
+        learnt, shown = (replace(part, images=in_channels_of(model, part.images)) for part in parts)
     sections = [
         Section("", [f"{card['data']}."], [model_table(about)]),
-        _pictures(model, test),
+        _pictures(model, shown, subjects),
         Section("Beside what one would use instead", list(card["notes"]), [score_table(card)]),
-        Section("Where it fails", figures=[_worst(model, test)]),
+        Section("Where it fails", figures=[_worst(model, shown)]),
     ]
     if about["history"]:
-        curve = Figure("curves", figures.curves({model.recipe.model: about["history"]}), "Loss against seconds of training.")
-        sections.append(Section("How it learnt", figures=[curve]))
-    if not model.architecture.carries_detail:  # else a code alone is no image, and there are many for each
-        sections += [*_codes(model, test), *_probe(model, train, test), *_inventions(model, test)]
-    sections += _strangest(model, test)
+        drawn = figures.curves({model.recipe.model: about["history"]}, loss=f"loss ({model.recipe.loss})")
+        sections.append(Section("How it learnt", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
+    if learnt:
+        sections += _code_sections(model, learnt, shown)
     return write_report(folder, f"A {model.recipe.model} autoencoder, and what it learnt", sections)
 
 
-def _images(model: Model, source: Source) -> tuple[Dataset, Dataset]:
-    """Return images that a model has learnt from, and others: of pictures larger than its squares, larger squares."""
-    patch = model.recipe.patch
-    if patch and any(max(shape) > patch for shape in source.sizes()):
-        learnt, kept = read_patches(source, SQUARE)
-        return learnt.some(SHOWN, SEED), kept.some(SQUARES, SEED)
-    return train_and_test(source, model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:]))
+def _look(test: Dataset) -> tuple[int, float]:
+    """Return (how many images stand in a row, how wide they are in inches): large ones are fewer."""
+    width = float(np.clip(max(test.image_shape[1:]) / figures.DPI, 0.9, 2.4))
+    return (SHOWN if width < 1.2 else SHOWN // 2), width
 
 
-def _pictures(model: Model, test: Dataset) -> Section:
-    step = math.ceil(len(test) / SHOWN) if model.recipe.patch else 1  # squares of one picture follow each other
-    example = model.example(test.images[::step][:SHOWN], SEED)
-    seen, clean = example.seen, example.clean
-    restored = model.restore_seen(seen)
-    rows = (
-        {"given": seen, "given back": restored}
-        if np.array_equal(seen, clean)
-        else {"seen": model.as_it_is(seen), "restored": restored, "clean": clean}
-    )
-    psnr = [f"{-10 * math.log10(max(error, 1e-10)):.1f} dB" for error in np.square(restored - clean).mean((1, 2, 3))]
-    captions = [psnr if name in ("given back", "restored") else [] for name in rows]
-    return Section(
-        "What it sees and gives", figures=[Figure("pictures", figures.grid(rows, captions), "Images it has not learnt from.")]
-    )
+def _pictures(model: Model, test: Dataset, subjects: Whole | Pictures) -> Section:
+    count, width = _look(test)
+    example = example_of(model, test.images[:count], SEED)
+    restored = give_back(model, example)
+    rows = {"given": example.as_it_is, "given back": restored}
+    if not np.array_equal(example.as_it_is, example.clean):
+        rows = {"seen": example.as_it_is, "restored": restored, "clean": example.clean}
+    captions = [[f"{value:.1f} dB" for value in psnr_db(images, example.clean)] for images in rows.values()]
+    captions = [[] if name in ("given", "clean") else texts for name, texts in zip(rows, captions, strict=True)]
+    caption = "Images it has not learnt from."
+    if isinstance(subjects, Pictures):
+        unseen = "Pictures it has not learnt from" if subjects.split == "test" else "Pictures"
+        caption = f"{unseen}: their middles, {' x '.join(map(str, test.image_shape[1:]))} pixels of each."
+    return Section("What it sees and gives", figures=[Figure("pictures", figures.grid(rows, captions, scale=width), caption)])
 
 
 def _worst(model: Model, test: Dataset) -> Figure:
-    example = model.example(test.images[:1000], SEED)
-    seen, clean = example.seen, example.clean
-    worst = np.argsort(-model.losses(seen, clean))[:SHOWN]
-    picture = figures.error_map(clean[worst], model.restore_seen(seen[worst]))
-    return Figure(
-        "worst", picture, "The worst of the first thousand: clean, restored, the difference (red: too bright, blue: too dark)."
-    )
+    count, width = _look(test)
+    first = example_of(model, test.images[:1000], SEED)
+    worst = first.take(np.argsort(-model.losses(first.seen, first.clean))[:count])
+    colours = model.loss.needs_seen
+    picture = figures.error_map(worst.clean, give_back(model, worst), colours=colours, scale=width)
+    meant = "how far their colours are apart" if colours else "the difference (red: too bright, blue: too dark)"
+    return Figure("worst", picture, f"The worst of the first {len(first):,}: clean, restored, {meant}.")
+
+
+def _code_sections(model: Model, train: Dataset, test: Dataset) -> list[Section]:
+    """Return what there is to say of codes: where they are all that an image comes from, and where clean images have some."""
+    sections = list(_probe(model, train, test))
+    clean = takes_clean(model)
+    if clean and not model.architecture.carries_detail and not model.loss.needs_seen:
+        sections = [*_codes(model, test), *sections, *_inventions(model, test)]
+    return [*sections, *_strangest(model, test)] if clean else sections
 
 
 def _codes(model: Model, test: Dataset) -> list[Section]:
@@ -192,10 +203,12 @@ def _inventions(model: Model, test: Dataset) -> Sequence[Section]:
 
 
 def _strangest(model: Model, test: Dataset) -> Sequence[Section]:
-    at_work = model.at_work(to_unit(test.images), SEED)
-    if model.reference is None or at_work.shape != test.images.shape:
-        return []  # nothing has been learnt, or what is given and what is given back cannot be compared
-    found = novelty(model, at_work)
+    if model.reference is None:
+        return []  # nothing has been learnt
+    try:
+        found = novelty(model, model.at_work(to_unit(test.images), SEED))
+    except DataError:
+        return []  # there is nothing to compare such images with
     worst = found.strangest[:SHOWN]
     captions = [f"p {found.p_values[i]:.3f}" for i in worst]
     picture = figures.grid(

@@ -19,11 +19,15 @@ from isthmus.datasets import MAX_BAD, Arrays, Dataset, open_data, train_and_test
 from isthmus.errors import DataError, look_up, printable
 from isthmus.images import Array, to_unit
 from isthmus.restoring import Model
+from isthmus.trials import corruptions_at_work, example_of, give_back, in_channels_of, size_for, takes_clean
 
 CLASSIFIERS = ("logistic", "neighbours", "forest")
 """Logistic regression, 5 nearest neighbours, and a random forest of 100 trees."""
 
 NEIGHBOURS = 5
+
+MAX_NUMBERS = 1 << 28
+"""Numbers in all codes, at most: with their copies, a few gigabytes."""
 
 SEED = 1
 """Of the noise, as in a scorecard."""
@@ -73,7 +77,8 @@ def probe(
     """Compare simple classifiers on pixels, on PCA of the same size, and on a model's codes.
 
     For a model that is given damaged images at work (`denoise`), classifiers of clean pixels also see the damaged test images, and
-    what the model restores of them.
+    what the model restores of them. Its codes are those of clean images, or, where the damage changes the size or the channels,
+    of damaged ones.
 
     Args:
         model: What encodes.
@@ -93,7 +98,7 @@ def probe(
         source = replace(source, arrays={**source.arrays, "labels": np.asarray(labels)})
     return compare_codes(
         model,
-        *train_and_test(source, None if model.architecture.any_size else model.image_shape[1:]),
+        *train_and_test(source, size_for(model)),
         classifiers=classifiers,
         seed=seed,
     )
@@ -106,8 +111,9 @@ def compare_codes(
     for classifier in classifiers:
         look_up("classifier", classifier, dict.fromkeys(CLASSIFIERS))
     known = _labels(train, test)
-    pixels = [to_unit(part.images) for part in (train, test)]
-    codes = [_flat(model.encode(part)) for part in pixels]
+    pixels = [in_channels_of(model, to_unit(part.images)) for part in (train, test)]
+    _check_size(model, train, test)
+    codes = [_flat(model.encode(part if takes_clean(model) else model.at_work(part, seed))) for part in pixels]
     components = _principal_components(_flat(pixels[0]), _flat(pixels[1]), codes[0].shape[1])
     rows = []
     for name, (learnt, given) in {
@@ -116,9 +122,9 @@ def compare_codes(
         "code": (codes[0], codes[1]),
     }.items():
         tests = {name: given}
-        seen = model.at_work(pixels[1], seed)
-        if name == "pixels" and seen.shape == pixels[1].shape and not np.array_equal(seen, pixels[1]):
-            tests |= {"damaged pixels": _flat(seen), "restored pixels": _flat(model.restore_seen(seen))}
+        if name == "pixels" and corruptions_at_work(model):
+            example = example_of(model, pixels[1], seed)
+            tests |= {"damaged pixels": _flat(example.as_it_is), "restored pixels": _flat(give_back(model, example))}
         rows += _classify(name, learnt, tests, known, classifiers)
     described = f"{train.title}: {len(train):,} images to fit, {len(test):,} to test"
     skipped = tuple(printable(skipped.reason) for skipped in train.skipped)
@@ -188,6 +194,15 @@ def _labels(train: Dataset, test: Dataset) -> tuple[Array, Array]:
     if len(np.unique(train.labels)) < 2:
         raise DataError(f"All images of {train.title} have the same label ({train.labels[0]}): there is nothing to tell apart.")
     return train.labels, test.labels
+
+
+def _check_size(model: Model, train: Dataset, test: Dataset) -> None:
+    numbers = math.prod(model.code_shape(train.image_shape[1:]))
+    if numbers * (len(train) + len(test)) > MAX_NUMBERS:
+        raise DataError(
+            f"The codes of {len(train) + len(test):,} images of {train.title} have {numbers:,} numbers each, which is too much for "
+            "these classifiers: bring fewer or smaller images, or a model with a smaller code."
+        )
 
 
 def _flat(images: Array) -> Array:

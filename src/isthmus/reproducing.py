@@ -171,7 +171,9 @@ def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Data
             Figure(
                 "curves",
                 figures.curves(
-                    {r["title"]: r["history"] for r in rows.values()}, {r["title"]: r["book_loss"] for r in rows.values()}
+                    {r["title"]: r["history"] for r in rows.values()},
+                    {r["title"]: r["book_loss"] for r in rows.values()},
+                    loss="loss (nats per pixel)",
                 ),
                 "Loss against seconds of training; the dotted line is the mean of the losses that the book prints.",
             )

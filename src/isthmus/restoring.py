@@ -226,7 +226,8 @@ class Model:
         density = None
         if len(images) > 1 and math.prod(self.code_shape()) <= MAX_NUMBERS:
             codes = self.encode(images[:: math.ceil(len(images) / FIT_CODES)])
-            density = CodeDensity.fit(codes.reshape(len(codes), -1), self.recipe.seed)
+            if codes.shape[1:] == self.code_shape():  # enlarged images may be a little larger than those learnt from
+                density = CodeDensity.fit(codes.reshape(len(codes), -1), self.recipe.seed)
         self.reference = Reference(errors=np.zeros(1, np.float32), density=density)
         self.reference = Reference.remember(self.compare(held_out), density)
 
@@ -257,6 +258,7 @@ class Model:
             "code_shape": list(self.code_shape()),
             "code_numbers": math.prod(self.code_shape()),
             "any_size": self.architecture.any_size,
+            "learnt_from_squares": self.learnt_from_squares,
             "data": self.about.get("data", {}),
             "skipped": self.about.get("skipped", []),
             "history": self.about.get("history", []),
@@ -264,6 +266,11 @@ class Model:
             "train_seconds": self.about.get("train_seconds", 0.0),
             "arithmetic": "bfloat16" if self.bfloat16 else "float32",
         }
+
+    @property
+    def learnt_from_squares(self) -> bool:
+        """Whether it has learnt from squares cut from pictures of any size, and takes any size, so that none is its own."""
+        return self.architecture.any_size and len(self.about.get("data", {}).get("shape", ())) == 3
 
     def prepare(self, images: Array, seed: int = 0) -> Array:
         """Return what the model should give for images: the recipe's preparation, applied to them.
@@ -307,11 +314,12 @@ class Model:
 
     def _example(self, clean: Array, seed: int, *, at_work: bool) -> Example:
         if at_work and TASKS[self.recipe.task].clean_at_work:
-            return Example(clean, clean, clean)
+            return Example(clean=clean, damaged=clean, seen=clean)
         generator = torch.Generator().manual_seed(seed)
         damaged, wanted = self.corruption.examples(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator)
         seen = self.corruption.as_seen(damaged)[..., : wanted.shape[-2], : wanted.shape[-1]]
-        return Example(*(part.contiguous().numpy() for part in (wanted, damaged, seen)))
+        parts = {name: part.contiguous().numpy() for name, part in (("clean", wanted), ("damaged", damaged), ("seen", seen))}
+        return Example(**parts, enlarges=self.corruption.enlarges)
 
     def as_it_is(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` for what the network sees, with nothing restored: gray as RGB, small images stretched."""

@@ -31,22 +31,26 @@ class Table:
         return "\n".join(map(line, (self.columns, *self.rows)))
 
 
+SCORE_COLUMNS = {
+    "numbers": ("numbers in code", 0),
+    "images": ("images", 0),
+    "bce": ("BCE", 4),
+    "mse": ("MSE", 5),
+    "psnr_db": ("PSNR dB", 2),
+    "ahead_db": ("isthmus ahead, dB", 2),
+    "ssim": ("SSIM", 3),
+    "ciede2000": ("CIEDE2000", 2),
+    "colourfulness": ("colourfulness", 1),
+    "milliseconds": ("ms/image", 3),
+}
+"""What is shown of a score where there is any: heading, and digits after the point."""
+
+
 def score_table(card: dict[str, Any], title: str = "method") -> Table:
     """Return the rows of a scorecard, given as its JSON."""
-    columns = {
-        "numbers": ("numbers in code", 0),
-        "images": ("images", 0),
-        "bce": ("BCE", 4),
-        "mse": ("MSE", 5),
-        "psnr_db": ("PSNR dB", 2),
-        "ssim": ("SSIM", 3),
-        "ciede2000": ("CIEDE2000", 2),
-        "colorfulness": ("colourfulness", 2),
-        "milliseconds": ("ms/image", 3),
-    }
-    if all(score["ciede2000"] is None for score in card["scores"]):  # gray images
-        columns = {key: column for key, column in columns.items() if key not in ("ciede2000", "colorfulness")}
-    rows = [(score["method"], *(_number(score[key], places) for key, (_, places) in columns.items())) for score in card["scores"]]
+    known = {key for score in card["scores"] for key, value in score.items() if value is not None}
+    columns = {key: column for key, column in SCORE_COLUMNS.items() if key in known}
+    rows = [(score["method"], *(_number(score[key], digits) for key, (_, digits) in columns.items())) for score in card["scores"]]
     return Table((title, *(name for name, _ in columns.values())), rows)
 
 
@@ -148,12 +152,14 @@ def _model_facts(about: dict[str, Any]) -> dict[str, str]:
     history = about["history"]
     last = history[-1] if history else None
     size = " x ".join(map(str, about["image_shape"][1:]))
+    squares, colour = about["learnt_from_squares"], _colour(about["image_shape"][0])
+    other = f"{size} pixels, {colour}, {'or any' if about['any_size'] else 'no'} other size"
     return {
         "learnt to undo": f"{recipe['corruption']} ({recipe['task']})",
         "model": f"{recipe['model']}, hidden {hidden}, code {recipe['code']} ({recipe['code_kind']})",
         "parameters": f"{about['parameters']:,}",
-        "images": f"{size} pixels, {_colour(about['image_shape'][0])}, {'or any' if about['any_size'] else 'no'} other size",
-        "code of an image": f"{about['code_numbers']} numbers for {about['image_numbers']}",
+        "images": f"of any size, {colour}; learnt from squares of {size} pixels" if squares else other,
+        f"code of {'a square' if squares else 'an image'}": f"{about['code_numbers']} numbers for {about['image_numbers']}",
         "learnt from": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
         "trained": f"{len(history)} epochs, {about['steps']:,} steps, {about['train_seconds']:.1f} s" if history else "",
         "loss": f"{recipe['loss']}: training {last['train_loss']:.4f}, held out {last['held_out_loss']:.4f}" if last else "",

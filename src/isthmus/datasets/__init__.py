@@ -8,11 +8,11 @@ import numpy as np
 
 from isthmus.datasets import named
 from isthmus.datasets.arrays import Arrays, read_npy, read_npz
-from isthmus.datasets.dataset import SPLITS, Dataset, Rewritten, Skipped, Source, hold_out, train_and_test
+from isthmus.datasets.dataset import SPLITS, Dataset, Rewritten, Skipped, Source, each_of, hold_out, train_and_test
 from isthmus.datasets.folder import MAX_BAD, Folder
 from isthmus.datasets.idx import is_idx, read_idx
 from isthmus.datasets.pairs import Pairs
-from isthmus.datasets.patches import Patches, read_patches
+from isthmus.datasets.patches import Patches, read_patches, were_learnt_from
 from isthmus.errors import DataError, nearest, printable
 from isthmus.images import Array
 from isthmus.pictures import FORMATS, is_picture_name
@@ -28,12 +28,13 @@ __all__ = [
     "Rewritten",
     "Skipped",
     "Source",
+    "each_of",
     "hold_out",
     "open_data",
     "open_pairs",
-    "read_patches",
     "to_learn_from",
     "train_and_test",
+    "were_learnt_from",
 ]
 
 

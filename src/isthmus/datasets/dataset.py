@@ -153,6 +153,21 @@ def hold_out(dataset: Dataset, split: str) -> Dataset:
     return dataset.take(held_out if split == "test" else ~held_out)
 
 
+def each_of(source: Source, split: str) -> Iterator[tuple[str, Array | Skipped]]:
+    """Read the images of a split one after the other, each `(C, H, W)` in its own size, by the rule of `hold_out`."""
+    if source.has_test or split == "all":
+        yield from source.each(split)
+        return
+    place = 0
+    for name, image in source.each():
+        held_out = place % HOLD_OUT_EVERY == HOLD_OUT_EVERY - 1
+        place += not isinstance(image, Skipped)
+        if isinstance(image, Skipped) or held_out == (split == "test"):
+            yield name, image
+    if split == "test" and place < HOLD_OUT_EVERY:
+        yield from ((name, image) for name, image in source.each() if not isinstance(image, Skipped))
+
+
 def held_out_of(count: int) -> Array:
     """Tell which of so many images are held out, `(count,)` bool."""
     held_out: Array = np.arange(count) % HOLD_OUT_EVERY == HOLD_OUT_EVERY - 1

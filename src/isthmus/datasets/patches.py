@@ -8,19 +8,22 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from isthmus.datasets.dataset import Dataset, Skipped, Source, held_out_of
+from isthmus.datasets.dataset import Dataset, Skipped, Source, each_of, held_out_of
 from isthmus.errors import DataError
 from isthmus.images import Array, alike, widest
 
 MEMORY_SHARE = 0.25
 """Share of the machine's memory that decoded pictures may fill; what is more goes to a file that the system pages in and out."""
+
+DTYPES = {str(dtype): dtype for dtype in map(np.dtype, (np.uint8, np.uint16, np.float32, np.bool_))}
+"""What pictures may consist of, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +53,10 @@ class Patches:
         return int(self.counts.sum())
 
     def fingerprint(self) -> dict[str, object]:
-        """Return what tells these pictures from others: count, values, SHA-256 of the values."""
-        digest = hashlib.sha256()
-        for picture in self.pictures:
-            digest.update(repr(picture.shape).encode())
-            digest.update(np.ascontiguousarray(picture).data)
+        """Return what tells these pictures from others: [pictures, channels, pixels], type, SHA-256 of the values."""
         values = sum(picture.size for picture in self.pictures)
         shape = [len(self.pictures), self.image_shape[0], values // self.image_shape[0]]
-        return {"title": self.title, "shape": shape, "dtype": str(self.pictures[0].dtype), "sha256": digest.hexdigest()}
+        return {"title": self.title, "shape": shape, "dtype": str(self.pictures[0].dtype), "sha256": _digest(self.pictures)}
 
     def cut(self, numbers: Iterable[int], seed: int) -> Array:
         """Return the squares of some numbers, from 0 up to `len`, `(B, C, side, side)`; the same seed cuts the same."""
@@ -114,6 +113,30 @@ def read_patches(source: Source, side: int) -> tuple[Patches, Patches]:
         Patches(pictures=learnt, side=side, title=source.title, skipped=tuple(skipped)),
         Patches(pictures=kept or learnt, side=side, title=source.title),
     )
+
+
+def were_learnt_from(source: Source, fingerprint: Mapping[str, Any]) -> bool:
+    """Tell whether a fingerprint is that of the pictures which `read_patches` gives to learn from.
+
+    Each picture is decoded, and none is kept.
+
+    Args:
+        source: The pictures.
+        fingerprint: As `Patches.fingerprint` gives it.
+    """
+    dtype = DTYPES.get(str(fingerprint.get("dtype")))
+    if dtype is None or len(fingerprint["shape"]) != 3:
+        return False
+    pictures = (picture for _, picture in each_of(source, "train") if not isinstance(picture, Skipped))
+    return _digest(alike(picture, fingerprint["shape"][1], dtype) for picture in pictures) == str(fingerprint["sha256"])
+
+
+def _digest(pictures: Iterable[Array]) -> str:
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(repr(picture.shape).encode())
+        digest.update(np.ascontiguousarray(picture).data)
+    return digest.hexdigest()
 
 
 class _Store:

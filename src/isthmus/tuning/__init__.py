@@ -149,8 +149,8 @@ def _sections(search: Search, tuned: Tuned) -> list[Section]:
             [
                 f"Learnt from {len(search.learnt):,} images ({data['title']}), each training {search.base.epochs} epochs long, "
                 f"to undo {search.base.corruption} with {search.base.model} models. {trials}",
-                f"A recipe is chosen by its mean squared error on {len(search.pairs['choose'][0]):,} other training images. "
-                f"All errors here are measured on {len(search.pairs['test'][0]):,} test images, which neither training nor choice "
+                f"A recipe is chosen by its mean squared error on {len(search.measured['choose']):,} other training images. "
+                f"All errors here are measured on {len(search.measured['test']):,} test images, which neither training nor choice "
                 "has seen. PCA, principal components with as many numbers, learnt from the same images.",
             ],
             [frontier_table(tuned.to_json())],

@@ -23,6 +23,7 @@ from isthmus.datasets import Dataset, hold_out
 from isthmus.errors import DivergenceError, IsthmusError, UsageError, printable
 from isthmus.evaluating import SEED
 from isthmus.files import write_whole
+from isthmus.images import in_channels
 from isthmus.losses import LOSSES
 from isthmus.metrics import mean_squared_error
 from isthmus.models import MODELS
@@ -30,6 +31,7 @@ from isthmus.recipes import Recipe
 from isthmus.restoring import Model
 from isthmus.runs import StopRequest, compare
 from isthmus.training import Moment, Trainer
+from isthmus.trials import example_of, give_back
 from isthmus.tuning.frontier import Tried
 
 if TYPE_CHECKING:
@@ -89,10 +91,8 @@ class Search:
         self.unit = [math.prod(probe.code_shape()) for probe in probes]
         """For so many layers, how many numbers a code of size 1 has: the smallest that there is."""
         self.prepare = probes[0].prepare
-        choosing, testing = (self.prepare(held.images[:MEASURED], SEED) for held in (self.choosing, test))
-        self.pairs = {
-            name: (probes[0].example(clean, SEED).seen, clean) for name, clean in (("choose", choosing), ("test", testing))
-        }
+        held_out = {"choose": self.choosing, "test": test}
+        self.measured = {name: example_of(probes[0], held.images[:MEASURED], SEED) for name, held in held_out.items()}
         self.sizes = self._sizes(math.prod(dataset.image_shape))
         self.studies: dict[int, Study] = {}
 
@@ -209,7 +209,8 @@ class Search:
 
         wanted = sorted(set(numbers))
         table = self.prepare(self.learnt.images, SEED).reshape(len(self.learnt), -1)
-        seen, clean = self.pairs["test"]
+        clean = self.measured["test"].clean
+        seen = in_channels(self.measured["test"].seen, clean.shape[1])
         with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
             pca = PCA(min(wanted[-1], *table.shape), random_state=0).fit(table)
         along = pca.transform(seen.reshape(len(seen), -1))
@@ -274,9 +275,9 @@ class Search:
 
         return self.studies[size].get_trials(deepcopy=False, states=[TrialState[state] for state in states])
 
-    def _error(self, model: Model, pair: str) -> float:
-        seen, clean = self.pairs[pair]
-        return float(mean_squared_error(model.restore_seen(seen), clean).mean())
+    def _error(self, model: Model, name: str) -> float:
+        pair = self.measured[name]
+        return float(mean_squared_error(give_back(model, pair), pair.clean).mean())
 
 
 def _within(params: dict[str, Any], space: dict[str, BaseDistribution]) -> dict[str, Any]:
