@@ -6,8 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 
-from isthmus.images import Array, in_channels, middle
+from isthmus.corruptions import parse
+from isthmus.images import Array, in_channels, middle, to_unit
+from isthmus.recipes import Recipe
+from isthmus.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +49,65 @@ class Example:
         """How strong the damage is, `(n,)`: the root of the mean squared difference from the clean image."""
         seen = in_channels(self.seen, self.clean.shape[1])
         return np.array([np.sqrt(np.square(a - b).mean()) for a, b in zip(seen, self.clean, strict=True)])
+
+
+class ExampleMaker:
+    """Makes examples as a recipe says: prepares images, and damages them.
+
+    Args:
+        recipe: What is learnt, and how.
+    """
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+        self.preparation = parse(recipe.prepare)
+        self.corruption = parse(recipe.corruption)
+
+    def prepare(self, images: Array, seed: int = 0) -> Array:
+        """Return what the model should give for images: the recipe's preparation, applied to them.
+
+        Args:
+            images: `(n, C, H, W)`, as images have it.
+            seed: The same seed gives the same chance.
+
+        Returns:
+            `(n, C, H, W)` float32.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        return self.preparation(torch.from_numpy(to_unit(images)), generator).numpy()
+
+    def corrupt(self, clean: Array, seed: int = 0) -> Array:
+        """Return what the model would see of clean images: the corruption that it has learnt to undo, applied to them.
+
+        Args:
+            clean: `(n, C, H, W)` floats in [0, 1].
+            seed: The same seed gives the same corruption.
+
+        Returns:
+            `(n, C', H, W)` float32.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
+
+    def at_work(self, images: Array, seed: int = 0) -> Array:
+        """Return what a person would have of images `(n, C, H, W)` in [0, 1]: mostly, what the corruption makes of them."""
+        return self._example(images, seed, at_work=True).damaged
+
+    def example(self, images: Array, seed: int = 0, *, at_work: bool = True) -> Example:
+        """Return what becomes of a data set's images.
+
+        Args:
+            images: `(n, C, H, W)`, as images have it.
+            seed: The same seed gives the same chance.
+            at_work: Damage them as the model meets them at work, where that is another thing than what it learns from.
+        """
+        return self._example(self.prepare(images, seed), seed, at_work=at_work)
+
+    def _example(self, clean: Array, seed: int, *, at_work: bool) -> Example:
+        if at_work and TASKS[self.recipe.task].clean_at_work:
+            return Example(clean=clean, damaged=clean, seen=clean)
+        generator = torch.Generator().manual_seed(seed)
+        damaged, wanted = self.corruption.examples(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator)
+        seen = self.corruption.as_seen(damaged)[..., : wanted.shape[-2], : wanted.shape[-1]]
+        parts = {name: part.contiguous().numpy() for name, part in (("clean", wanted), ("damaged", damaged), ("seen", seen))}
+        return Example(**parts, enlarges=self.corruption.enlarges)

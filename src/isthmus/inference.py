@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.codes import Code
-from isthmus.corruptions import Corruption
+from isthmus.corruptions import Corruption, parse
 from isthmus.errors import UsageError
 from isthmus.images import Array, to_unit
-from isthmus.losses import Loss
-from isthmus.models import Architecture, Detail, Network
+from isthmus.losses import LOSSES, Loss
+from isthmus.models import Architecture, Detail, Network, build
+from isthmus.recipes import Recipe
 from isthmus.tiles import Tile, tiles
 
 CHUNK_VALUES = 1 << 16
@@ -159,6 +160,20 @@ class Inference:
         """Within it, the network computes in its arithmetic, and remembers nothing for learning."""
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             yield
+
+
+def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Network:
+    """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
+    with torch.device(device):
+        return build(
+            recipe.model,
+            image_shape=(LOSSES[recipe.loss].outputs(image_shape[0]), *image_shape[1:]),
+            seen_channels=parse(recipe.corruption).seen_channels(image_shape[0]),
+            code=recipe.code,
+            hidden=recipe.hidden or (),
+            decoder_hidden=recipe.decoder_hidden or (),
+            code_kind=recipe.code_kind,
+        )
 
 
 def chunk_length(image_shape: tuple[int, ...]) -> int:

@@ -13,19 +13,17 @@ from torch import Tensor, nn
 
 from isthmus import kinds, modelfile, shipped
 from isthmus.codes import Code
-from isthmus.corruptions import parse
 from isthmus.devices import choose_bfloat16, choose_device
 from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError, printable
-from isthmus.examples import Example
+from isthmus.examples import ExampleMaker
 from isthmus.files import write_whole
-from isthmus.images import Array, from_unit, to_unit
-from isthmus.inference import Inference, chunk_length, to_array
+from isthmus.images import Array, from_unit
+from isthmus.inference import Inference, build_network, chunk_length, to_array
 from isthmus.intake import Intake, times
 from isthmus.losses import LOSSES
-from isthmus.models import MODELS, Detail, Network, build, propagate
+from isthmus.models import MODELS, Detail, propagate
 from isthmus.recipes import Recipe
 from isthmus.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, Reference
-from isthmus.tasks import TASKS
 
 LOG = logging.getLogger("isthmus")
 
@@ -33,7 +31,7 @@ LOOKED_AT = 64
 """Images of a call to `restore` that are compared with the training images, at most."""
 
 
-class Model:
+class Model(ExampleMaker):
     """A trained autoencoder: the network, and the recipe that made it.
 
     Args:
@@ -51,11 +49,9 @@ class Model:
     def __init__(
         self, recipe: Recipe, image_shape: tuple[int, int, int], about: dict[str, Any] | None = None, *, device: str = "auto"
     ):
-        self.recipe = recipe
+        super().__init__(recipe)
         self.image_shape = image_shape
         self.about = about or {}
-        self.preparation = parse(recipe.prepare)
-        self.corruption = parse(recipe.corruption)
         self.loss = LOSSES[recipe.loss]
         self.architecture = MODELS[recipe.model]
         small = tuple(-(-side // self.corruption.enlarges) for side in image_shape[1:])
@@ -272,59 +268,6 @@ class Model:
         """Whether it has learnt from squares cut from pictures of any size, and takes any size, so that none is its own."""
         return self.architecture.any_size and len(self.about.get("data", {}).get("shape", ())) == 3
 
-    def prepare(self, images: Array, seed: int = 0) -> Array:
-        """Return what the model should give for images: the recipe's preparation, applied to them.
-
-        Args:
-            images: `(n, C, H, W)`, as images have it.
-            seed: The same seed gives the same chance.
-
-        Returns:
-            `(n, C, H, W)` float32.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        return self.preparation(torch.from_numpy(to_unit(images)), generator).numpy()
-
-    def corrupt(self, clean: Array, seed: int = 0) -> Array:
-        """Return what the model would see of clean images: the corruption that it has learnt to undo, applied to them.
-
-        Args:
-            clean: `(n, C, H, W)` floats in [0, 1].
-            seed: The same seed gives the same corruption.
-
-        Returns:
-            `(n, C', H, W)` float32.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
-
-    def at_work(self, images: Array, seed: int = 0) -> Array:
-        """Return what a person would have of images `(n, C, H, W)` in [0, 1]: mostly, what the corruption makes of them."""
-        return self._example(images, seed, at_work=True).damaged
-
-    def example(self, images: Array, seed: int = 0, *, at_work: bool = True) -> Example:
-        """Return what becomes of a data set's images.
-
-        Args:
-            images: `(n, C, H, W)`, as images have it.
-            seed: The same seed gives the same chance.
-            at_work: Damage them as the model meets them at work, where that is another thing than what it learns from.
-        """
-        return self._example(self.prepare(images, seed), seed, at_work=at_work)
-
-    def _example(self, clean: Array, seed: int, *, at_work: bool) -> Example:
-        if at_work and TASKS[self.recipe.task].clean_at_work:
-            return Example(clean=clean, damaged=clean, seen=clean)
-        generator = torch.Generator().manual_seed(seed)
-        damaged, wanted = self.corruption.examples(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator)
-        seen = self.corruption.as_seen(damaged)[..., : wanted.shape[-2], : wanted.shape[-1]]
-        parts = {name: part.contiguous().numpy() for name, part in (("clean", wanted), ("damaged", damaged), ("seen", seen))}
-        return Example(**parts, enlarges=self.corruption.enlarges)
-
-    def as_it_is(self, seen: Array) -> Array:
-        """Return `(n, C, H, W)` for what the network sees, with nothing restored: gray as RGB, small images stretched."""
-        return np.clip(seen[:, self._channels_seen()], 0, 1)
-
     def _restore(self, array: Array, strength: float, careful: bool, mask: Array | None) -> Array:
         layout, batch = self.intake.batch(array, mask)
         self._remark_on(batch)
@@ -344,12 +287,8 @@ class Model:
         restored = self.inference.image(seen, careful=careful)
         if strength == 1:
             return restored
-        return torch.lerp(seen[:, self._channels_seen()].clamp(0, 1), restored, strength)
-
-    def _channels_seen(self) -> list[int]:
-        """Return which channel seen stands for each one given, where nothing is restored."""
-        channels = self.image_shape[0]
-        return [min(channel, self.corruption.seen_channels(channels) - 1) for channel in range(channels)]
+        channels = [min(channel, seen.shape[1] - 1) for channel in range(self.image_shape[0])]  # gray for RGB, and no mask
+        return torch.lerp(seen[:, channels].clamp(0, 1), restored, strength)
 
     def restore_seen(self, seen: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for what `corrupt` gave."""
@@ -478,17 +417,3 @@ def _assemble(name: str, tensors: modelfile.Tensors, about: dict[str, Any], devi
     except (ModelFileError, KeyError, IndexError) as error:
         raise ModelFileError(f"{name} is damaged: {error}.") from None
     return model
-
-
-def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Network:
-    """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
-    with torch.device(device):
-        return build(
-            recipe.model,
-            image_shape=(LOSSES[recipe.loss].outputs(image_shape[0]), *image_shape[1:]),
-            seen_channels=parse(recipe.corruption).seen_channels(image_shape[0]),
-            code=recipe.code,
-            hidden=recipe.hidden or (),
-            decoder_hidden=recipe.decoder_hidden or (),
-            code_kind=recipe.code_kind,
-        )
