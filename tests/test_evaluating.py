@@ -202,3 +202,14 @@ def test_a_model_of_squares_says_that_it_takes_any_size(photographic, conv):
     assert "of any size, RGB; learnt from squares of 16 x 16 pixels\n" in text
     assert "code of a square" in text
     assert "28 x 28 pixels, gray, or any other size\n" in format_model(conv.describe())
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_one_would_use_instead_keeps_the_image_upright(name, channels):
+    rows, columns = np.mgrid[:40, :60]
+    clean = np.stack([0.5 + 0.4 * np.sin(rows / 9 + channel) * np.cos(columns / 5) for channel in range(channels)])
+    noisy = clean + np.random.default_rng(0).normal(0, 0.1, clean.shape)
+    restored = FILTERS[name](noisy, 0.1)
+    assert restored.shape == clean.shape
+    assert np.square(restored - clean).mean() < 0.6 * np.square(noisy - clean).mean()

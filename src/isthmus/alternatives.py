@@ -113,7 +113,8 @@ def _non_local_means(image: Array, strength: float) -> Array:
     from skimage.restoration import denoise_nl_means
 
     options = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * strength, "sigma": strength, "fast_mode": True}
-    return np.asarray(denoise_nl_means(image, channel_axis=0, **options))
+    given = np.moveaxis(image, 0, -1)  # of a single channel in front, scikit-image would give the transposed image
+    return np.moveaxis(np.asarray(denoise_nl_means(given, channel_axis=-1, **options)).reshape(given.shape), -1, 0)
 
 
 def _median(image: Array, strength: float) -> Array:
