@@ -56,7 +56,7 @@ def fitted(table):
 def test_the_parameters_are_the_recipes_fields_with_its_defaults(kind, changed):
     recipe = {field.name: field.default for field in dataclasses.fields(Recipe)}
     own = kind().get_params()
-    assert recipe.keys() - own.keys() == {"data", "factor", "start", "size", "patch", "seed"}
+    assert recipe.keys() - own.keys() == {"data", "clean", "factor", "start", "size", "patch", "seed"}
     assert own.keys() - recipe.keys() == {"image_shape", "value_range", "hold_out", "device", "random_state"}
     assert {name: own[name] for name in recipe.keys() & own.keys() if own[name] != recipe[name]} == changed
 

@@ -17,7 +17,7 @@ def refusal(**fields):
 def test_all_unknown_names_are_told_at_once():
     assert refusal(task="denose", model="cnv", loss="bcee", code_kind="rellu", schedule="linear", precision="float16") == (
         "Unknown task 'denose'. Did you mean 'denoise'? There are: reconstruct, denoise, colorize, upscale, repair, inpaint, "
-        "describe. "
+        "pairs, noisy, describe. "
         "Unknown model 'cnv'. Did you mean 'conv'? There are: dense, conv, photographic. "
         "Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse, l1, ab, ab-bins. "
         "Unknown kind of code 'rellu'. Did you mean 'relu'? There are: relu, linear, gaussian, invariant. "

@@ -164,8 +164,8 @@ def test_images_are_prepared_before_they_are_seen_and_wanted(small_digits):
     seen, _ = first_batch(small_digits, prepare="binarize")
     assert seen.unique().tolist() == [0, 1]
     begun = trainer(small_digits, prepare="binarize", task="denoise")
-    assert np.unique(begun.held_out).tolist() == [0, 1]
-    assert len(np.unique(begun.held_out_seen)) > 100
+    assert np.unique(begun.held_out.clean).tolist() == [0, 1]
+    assert len(np.unique(begun.held_out.seen)) > 100
 
 
 def after_one_step(images, **fields):

@@ -128,14 +128,13 @@ def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
 @tasks
 def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
     model = born(name, (3, 12, 8), task=task)
-    clean = some(4, (3, 12, 8))
-    at_work, seen = model.at_work(clean), clean if TASKS[task].clean_at_work else model.corrupt(clean)
-    mask = at_work[:, 3] if at_work.shape[1] == 4 else None
-    restored = model.restore(at_work[:, :3], mask=mask)
-    assert restored.shape == clean.shape
-    expected = model.restore_seen(seen)
+    example = model.example(some(4, (6 if task == "pairs" else 3, 12, 8)))
+    mask = example.damaged[:, 3] if example.damaged.shape[1] == 4 else None
+    restored = model.restore(example.damaged[:, :3], mask=mask)
+    assert restored.shape == example.clean.shape
+    expected = model.restore_seen(example.seen)
     if mask is not None:
-        expected = np.where(mask[:, None] == 1, expected, clean)
+        expected = np.where(mask[:, None] == 1, expected, example.clean)
     assert np.allclose(restored, expected, atol=2e-3)
 
 
@@ -143,7 +142,7 @@ def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
 @tasks
 def test_at_no_strength_only_size_and_colours_change(name, task):
     model = born(name, (3, 12, 8), task=task)
-    at_work = model.at_work(some(4, (3, 12, 8)))
+    at_work = model.example(some(4, (6 if task == "pairs" else 3, 12, 8))).damaged
     mask = at_work[:, 3] if at_work.shape[1] == 4 else None
     none, half, full = (model.restore(at_work[:, :3], mask=mask, strength=strength) for strength in (0, 0.5, 1))
     assert np.allclose(half, (none + full) / 2, atol=1e-5)
