@@ -227,8 +227,9 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=FOLDER, help="folder of model files; without it, those that ship")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--few", type=int, help="only the first N pictures of each set")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
     options: Any = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     bench = Bench(options)
     for name in options.only:
         PARTS[name](bench)
