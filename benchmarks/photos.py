@@ -64,8 +64,11 @@ class Bench:
         model = self.model(name)
         if model is None:
             print(json.dumps({"model": name, "skipped": "there is no such model file"}), flush=True)
-            return others
-        return {f"isthmus {name}": model.restore, f"isthmus {name}, careful": partial(model.restore, careful=True), **others}
+            return {} if self.options.own else others
+        own = {f"isthmus {name}": model.restore}
+        if self.options.own:
+            return own
+        return {**own, f"isthmus {name}, careful": partial(model.restore, careful=True), **others}
 
     def pictures(self, testset: str, mode: str) -> Iterator[Array]:
         """Yield pictures as floats in [0, 1], `(H, W)` or `(H, W, 3)`."""
@@ -107,7 +110,7 @@ class Bench:
                 pixels += wanted.shape[0] * wanted.shape[1]
                 values.append(measure(np.clip(restored, 0, 1), wanted))
             self.row(testset, level, name, values, seconds, pixels)
-        for name, value in PUBLISHED.get((testset, level), {}).items():
+        for name, value in PUBLISHED.get((testset, level), {}).items() if not self.options.own else ():
             print(json.dumps({"set": testset, "level": level, "method": f"{name}, published", "psnr_db": value}), flush=True)
 
 
@@ -227,6 +230,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=FOLDER, help="folder of model files; without it, those that ship")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--few", type=int, help="only the first N pictures of each set")
+    parser.add_argument("--own", action="store_true", help="only the models, neither with care nor beside others")
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     options: Any = parser.parse_args()
     torch.set_num_threads(options.threads)
