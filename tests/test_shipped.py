@@ -14,9 +14,9 @@ from isthmus.metrics import ciede2000, psnr_db
 HELPS = {
     "denoise-gray": ("gaussian-noise(0.1, clip=False)", 7.0),
     "denoise-color": ("gaussian-noise(0.1, clip=False)", 8.0),
-    "upscale-x2": ("downscale(2)", 1.0),
-    "upscale-x3": ("downscale(3)", 0.7),
-    "upscale-x4": ("downscale(4)", 0.5),
+    "upscale-x2": ("downscale(2)", 0.5),
+    "upscale-x3": ("downscale(3)", 0.3),
+    "upscale-x4": ("downscale(4)", 0.3),
     "repair": ("jpeg(10)", 0.5),
 }
 """What each model undoes, and by how many dB the picture of a cat is better for it, at least."""

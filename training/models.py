@@ -87,7 +87,8 @@ def ship(name: str, out: Path, scores: Path) -> None:
     model = isthmus.load(out / f"{name}.safetensors", device="cpu")
     shipped = MODELS[name]
     rows = [json.loads(line) for line in scores.read_text().splitlines()]
-    model.recipe = dataclasses.replace(model.recipe, data=f"training/photographs.py, {shipped.pictures}", start=shipped.start)
+    start = shipped.start or ("an earlier training of the same" if model.recipe.start else "")
+    model.recipe = dataclasses.replace(model.recipe, data=f"training/photographs.py, {shipped.pictures}", start=start)
     model.about["data"] |= {"title": model.recipe.data}
     model.about |= {
         "scores": [row for row in rows if row.get("method", "").split(",")[0] == f"isthmus {name}"],

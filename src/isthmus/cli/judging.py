@@ -221,13 +221,14 @@ def info(name: Annotated[str, Parameter(name="MODEL|DATA")], /, *, data_dir: Pat
     Example: `isthmus info digits.safetensors`
 
     Args:
-        name: A model file (.safetensors), or data of any kind.
+        name: A model file (.safetensors), the name of a model that ships, or data of any kind.
         data_dir: Folder that holds named data sets.
         json: Print it as one JSON object.
     """
+    from isthmus import shipped
     from isthmus.tables import format_data, format_model
 
-    if name.endswith(".safetensors"):
+    if name.endswith(".safetensors") or name in shipped.names():
         about = load_model(Path(name), "cpu").describe()
         show(about, format_model(about), json)
     else:
