@@ -83,17 +83,17 @@ def denoise(data: Data, /, *, model: Path | None = None, work: Work) -> int:
 
 
 @app.command
-def colorize(data: Data, /, *, model: Path | None = None, work: Work) -> int:
+def colorize(data: Data, /, *, model: Path, work: Work) -> int:
     """Give gray photographs plausible colours: the true ones cannot be known.
 
-    Example: `isthmus colorize album/ --out in-colour/`
+    Example: `isthmus colorize album/ --model mine.safetensors --out in-colour/`
 
     Args:
         data: A picture, a folder, or arrays; what is in colour is coloured anew.
-        model: Your own model instead of the one that ships.
+        model: A model that has learnt it: train one with --task colorize on photographs in colour. None ships yet.
         work: Where to, and how.
     """
-    return _rewrite(data, _models(model, ("colorize",), work), work)
+    return _rewrite(data, [load_model(model, work.device)], work)
 
 
 @app.command
