@@ -180,18 +180,11 @@ def colorize(bench: Bench) -> None:
 
     def measure(restored: Array, wanted: Array) -> dict[str, float]:
         pair = np.moveaxis(restored, -1, 0)[None].astype(np.float32), np.moveaxis(wanted, -1, 0)[None]
-        found = {name: float(METRICS[name](*pair)[0]) for name in ("ciede2000",) if name in METRICS}
-        return {**psnr(restored, wanted), "colourfulness": colourfulness(restored), "of_the_truth": colourfulness(wanted), **found}
+        found = {name: round(float(METRICS[name](*pair)[0]), 3) for name in ("ciede2000", "colourfulness")}
+        return {**psnr(restored, wanted), **found, "of_the_truth": float(METRICS["colourfulness"](pair[1], pair[1])[0])}
 
     others: dict[str, Method] = {"left gray": lambda gray: np.repeat(gray[:, :, None], 3, 2)}
     bench.compare("CBSD68", 0, "RGB", damage, measure, bench.methods("colorize", others))
-
-
-def colourfulness(image: Array) -> float:
-    """Return how colourful `(H, W, 3)` in [0, 1] is. Source: Hasler and Suesstrunk (2003)."""
-    red, green, blue = np.moveaxis(image.astype(float) * 255, -1, 0)
-    opponents = np.stack([red - green, (red + green) / 2 - blue]).reshape(2, -1)
-    return float(np.hypot(*opponents.std(1)) + 0.3 * np.hypot(*opponents.mean(1)))
 
 
 def large(bench: Bench) -> None:

@@ -12,8 +12,8 @@ from isthmus.evaluating import evaluate
 from isthmus.images import to_unit
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
+from isthmus.subjects import example_of
 from isthmus.tables import format_model, format_scorecard
-from isthmus.trials import example_of
 
 
 @pytest.fixture(scope="module")

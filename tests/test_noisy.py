@@ -7,6 +7,9 @@ from scipy.ndimage import gaussian_filter
 
 import isthmus
 from isthmus.corruptions import Neighbours
+from isthmus.evaluating import evaluate
+from isthmus.portrait import portray
+from isthmus.restoring import Model
 
 
 def smooth(count, height=40, width=48):
@@ -53,6 +56,26 @@ def test_noise_is_taken_away_without_a_clean_image(count):
     assert restored.shape == noisy.shape
     before, after = (np.square(images - clean).mean() for images in (noisy, restored))
     assert after < 0.25 * before
+
+
+@pytest.mark.parametrize("task", ["noisy", "pairs"])
+def test_clean_images_alone_do_not_measure_it(task, digits, tmp_path):
+    model = Model(isthmus.Recipe(task=task, clean="clean/" if task == "pairs" else ""), (1, 28, 28), device="cpu")
+    for act in (lambda: evaluate(model, digits), lambda: portray(model, digits, tmp_path / "page")):
+        with pytest.raises(isthmus.DataError, match=f"Clean images do not measure a model of the task {task}: nobody knows how"):
+            act()
+    noisy = np.clip(digits / 255 + np.random.default_rng(0).normal(0, 0.1, digits.shape), 0, 1).astype(np.float32)
+    ours, *others = evaluate(model, noisy, clean=digits / np.float32(255)).scores
+    assert ours.method == "isthmus conv"
+    assert others[-1].method == "as it is"
+    assert others[-1].psnr_db > 20
+
+
+def test_no_search_for_what_cannot_be_measured(digits, tmp_path, run):
+    np.save(tmp_path / "digits.npy", digits)
+    status, _, err = run("tune", tmp_path / "digits.npy", "--task", "noisy", "--out", tmp_path / "tuned", "--trials", "2")
+    assert status == 3
+    assert "Clean images do not measure a model of the task noisy" in err
 
 
 def test_a_model_of_one_size_cannot_learn_from_halves(small_digits):

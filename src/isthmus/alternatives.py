@@ -17,7 +17,7 @@ from PIL import Image
 from isthmus.examples import Example
 from isthmus.images import Array, in_channels
 from isthmus.restoring import Model
-from isthmus.trials import corruptions_at_work
+from isthmus.subjects import corruptions_at_work
 
 SLOW_IMAGES = 1000
 """Filters that take a millisecond an image are measured on at most as many."""

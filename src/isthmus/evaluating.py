@@ -24,7 +24,7 @@ from isthmus.examples import Example
 from isthmus.images import Array
 from isthmus.metrics import METRICS
 from isthmus.restoring import Model
-from isthmus.trials import Pictures, Whole, choose, example_of, give_back, pair_of
+from isthmus.subjects import Pictures, Whole, choose, example_of, give_back, pair_of
 
 SLOW_METRICS = ("ssim", "ciede2000")
 METRIC_IMAGES = 1000

@@ -48,7 +48,7 @@ def widest(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
 def alike(image: Array, channels: int, dtype: np.dtype[Any]) -> Array:
     """Return an image `(C, H, W)` with another type, and with as many channels as are wanted: gray becomes RGB, in pairs too."""
     image = image if image.dtype == dtype else from_unit(to_unit(image), dtype)
-    return np.repeat(image, channels // len(image), 0)
+    return image if len(image) == channels else np.repeat(image, channels // len(image), 0)
 
 
 def check_values(array: Array) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 from collections.abc import Iterator
 from typing import cast
 
@@ -76,7 +77,8 @@ class Inference:
         """
         import resource  # there is none on Windows
 
-        left = most - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        left = most - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         side = math.isqrt(max(0, left) // TILE_BYTES) // 64 * 64
         if side < SMALLEST_TILE:
             needed = (most - left + TILE_BYTES * SMALLEST_TILE**2) / 1e6

@@ -20,8 +20,8 @@ from isthmus.novelty import novelty
 from isthmus.probing import compare_codes
 from isthmus.report import Figure, Map, Section, write_report
 from isthmus.restoring import Model
+from isthmus.subjects import Pictures, Whole, choose, example_of, give_back, in_channels_of, middles, size_for, takes_clean
 from isthmus.tables import model_table, probe_table, score_table
-from isthmus.trials import Pictures, Whole, choose, example_of, give_back, in_channels_of, middles, size_for, takes_clean
 
 SHOWN = 10
 """Images in a row."""

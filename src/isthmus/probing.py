@@ -19,7 +19,7 @@ from isthmus.datasets import MAX_BAD, Arrays, Dataset, open_data, train_and_test
 from isthmus.errors import DataError, look_up, printable
 from isthmus.images import Array, to_unit
 from isthmus.restoring import Model
-from isthmus.trials import corruptions_at_work, example_of, give_back, in_channels_of, size_for, takes_clean
+from isthmus.subjects import corruptions_at_work, example_of, give_back, in_channels_of, size_for, takes_clean
 
 CLASSIFIERS = ("logistic", "neighbours", "forest")
 """Logistic regression, 5 nearest neighbours, and a random forest of 100 trees."""

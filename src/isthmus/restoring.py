@@ -321,11 +321,8 @@ class Model(ExampleMaker):
         Raises:
             UsageError: If that is less than half of the weights.
         """
-        own = self.network.state_dict()
-        shared = {
-            name: tensor for name, tensor in other.network.state_dict().items() if tensor.shape == own.get(name, tensor).shape
-        }
-        shared = {name: tensor for name, tensor in shared.items() if name in own}
+        own, learnt = self.network.state_dict(), other.network.state_dict()
+        shared = {name: learnt[name] for name in own.keys() & learnt.keys() if own[name].shape == learnt[name].shape}
         share = sum(tensor.numel() for tensor in shared.values()) / self.parameters()
         if share < 0.5:
             raise UsageError(

@@ -14,7 +14,7 @@ import dataclasses
 import re
 
 from isthmus.corruptions.camera import Blur, Downscale, Grayscale, Jpeg
-from isthmus.corruptions.corruption import Chain, Corruption, Nothing
+from isthmus.corruptions.corruption import Chain, Corruption, Nothing, parts_of
 from isthmus.corruptions.halves import Given, Neighbours
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.places import Erase, Mask, Warp
@@ -49,6 +49,7 @@ __all__ = [
     "SaltAndPepper",
     "Warp",
     "parse",
+    "parts_of",
 ]
 
 

@@ -136,7 +136,7 @@ class Downscale(Corruption):
             raise UsageError(f"An image is shrunk by a whole number from 1 to 16, not {self.factor}.")
 
     @property
-    def enlarges(self) -> int:  # type: ignore[override]  # fixed for most others
+    def enlarges(self) -> int:
         """The factor."""
         return self.factor
 
@@ -159,9 +159,9 @@ def rescale(images: Tensor, size: tuple[int, int], scale: float) -> Tensor:
         size: (H, W) of the result.
         scale: How many times the result's pixels are finer.
     """
-    rows, columns = (_weights(length, wanted, scale) for length, wanted in zip(images.shape[-2:], size, strict=True))
     import torch
 
+    rows, columns = (_weights(length, wanted, scale) for length, wanted in zip(images.shape[-2:], size, strict=True))
     down, across = (torch.from_numpy(part).to(images) for part in (rows, columns))
     return (down @ images @ across.T).clamp(0, 1)
 

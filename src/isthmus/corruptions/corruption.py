@@ -16,8 +16,8 @@ class Corruption:
 
     name: ClassVar[str] = ""
     """What it is called in text."""
-    enlarges: int = 1
-    """How many times as long the sides of what the model gives are as those of what a person has at work."""
+    of_clean: ClassVar[bool] = True
+    """Whether it is done to clean images; else examples come from what a person has, and a clean image alone makes none."""
 
     def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return what the model sees, `(B, C', H, W)`, of a clean batch `(B, C, H, W)`."""
@@ -47,6 +47,11 @@ class Corruption:
         return damaged
 
     @property
+    def enlarges(self) -> int:
+        """How many times as long the sides of what the model gives are as those of what a person has at work."""
+        return 1
+
+    @property
     def stays_in_range(self) -> bool:
         """Whether a clean image's corruption lies in [0, 1], as what the model sees later then should."""
         return True
@@ -57,7 +62,7 @@ class Corruption:
         >>> str(Nothing() | Nothing())
         'nothing | nothing'
         """
-        return Chain((*_parts(self), *_parts(then)))
+        return Chain((*parts_of(self), *parts_of(then)))
 
     def __str__(self) -> str:
         """Return the text that `parse` reads back."""
@@ -114,7 +119,7 @@ class Chain(Corruption):
         return damaged
 
     @property
-    def enlarges(self) -> int:  # type: ignore[override]  # fixed for the others
+    def enlarges(self) -> int:
         """The product of the parts'."""
         return math.prod(part.enlarges for part in self.parts)
 
@@ -128,5 +133,6 @@ class Chain(Corruption):
         return " | ".join(map(str, self.parts))
 
 
-def _parts(corruption: Corruption) -> tuple[Corruption, ...]:
+def parts_of(corruption: Corruption) -> tuple[Corruption, ...]:
+    """Return the corruptions of which one consists, in order: itself, mostly."""
     return corruption.parts if isinstance(corruption, Chain) else (corruption,)

@@ -25,6 +25,7 @@ class Neighbours(Corruption):
     """
 
     name: ClassVar = "neighbours"
+    of_clean: ClassVar = False
 
     def examples(self, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Return half-size images seen, and what is wanted at their places, `(B, C, H / 2, W / 2)` each, less the rim."""
@@ -59,9 +60,12 @@ class Given(Corruption):
     """Learn from a person's own damaged image for each clean one: the two stand in one image, the damaged one's channels first."""
 
     name: ClassVar = "given"
+    of_clean: ClassVar = False
 
     def examples(self, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Return the two halves of the channels, `(B, C, H, W)` each."""
+        if batch.shape[1] % 2:
+            raise DataError("Pairs are learnt from, and these images hold no clean ones beside the damaged: give --clean.")
         damaged, clean = batch.chunk(2, 1)
         return damaged, clean
 

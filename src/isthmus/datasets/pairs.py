@@ -92,8 +92,10 @@ class Pairs:
         for skipped in self.alone:
             yield skipped.name, skipped
         for (name, damaged), (_, clean) in zip(self.damaged.each(split), self.clean.each(split), strict=True):
-            broken = next((part for part in (damaged, clean) if isinstance(part, Skipped)), None)
-            yield name, broken or _together(name, damaged, clean)  # type: ignore[arg-type]  # neither is skipped
+            if isinstance(damaged, Skipped) or isinstance(clean, Skipped):
+                yield name, damaged if isinstance(damaged, Skipped) else clean
+            else:
+                yield name, _together(name, damaged, clean)
 
     def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
         """Read pairs in one size; see `Source.read`."""

@@ -30,8 +30,8 @@ from isthmus.models import MODELS
 from isthmus.recipes import Recipe
 from isthmus.restoring import Model
 from isthmus.runs import StopRequest, compare
+from isthmus.subjects import check_measurable, example_of, give_back
 from isthmus.training import Moment, Trainer
-from isthmus.trials import example_of, give_back
 from isthmus.tuning.frontier import Tried
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Search:
         self.unit = [math.prod(probe.code_shape()) for probe in probes]
         """For so many layers, how many numbers a code of size 1 has: the smallest that there is."""
         self.prepare = probes[0].prepare
+        check_measurable(probes[0])
         held_out = {"choose": self.choosing, "test": test}
         self.measured = {name: example_of(probes[0], held.images[:MEASURED], SEED) for name, held in held_out.items()}
         self.sizes = self._sizes(math.prod(dataset.image_shape))

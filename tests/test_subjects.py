@@ -6,7 +6,7 @@ import isthmus
 from isthmus.datasets import open_data
 from isthmus.images import to_unit
 from isthmus.restoring import Model
-from isthmus.trials import Pictures, Whole, choose, example_of, give_back, middles
+from isthmus.subjects import Pictures, Whole, choose, example_of, give_back, middles
 
 TASKS = ("denoise", "colorize", "upscale", "repair", "inpaint")
 

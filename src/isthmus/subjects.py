@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from isthmus.corruptions import Chain
+from isthmus.corruptions import parts_of
 from isthmus.datasets import Dataset, Pairs, Skipped, Source, each_of, train_and_test, were_learnt_from
 from isthmus.errors import DataError, look_up
 from isthmus.examples import Example
@@ -91,22 +91,38 @@ def choose(model: Model, source: Source, split: str | None = None) -> Whole | Pi
 
     Raises:
         UsageError: If the split is unknown.
-        DataError: If the images cannot be read.
+        DataError: If the images cannot be read, or cannot measure such a model.
     """
+    paired = isinstance(source, Pairs)
+    if not paired:
+        check_measurable(model)
     known = model.about.get("data", {})
     on_squares = len(known.get("shape", ())) == 3
     if split is not None:
         look_up("split", split, dict.fromkeys(("train", "test", "all")))
     if model.learnt_from_squares:
         split = split or _unseen(source.has_test or were_learnt_from(source, known))
-        return Pictures(source=source, split=split, paired=isinstance(source, Pairs))
+        return Pictures(source=source, split=split, paired=paired)
     train, test = train_and_test(source, size_for(model))
     if split is None:
         on_the_rest = were_learnt_from(source, known) if on_squares else train.fingerprint()["sha256"] == known.get("sha256")
         split = _unseen(source.has_test or on_the_rest)
     dataset = {"train": train, "test": test}.get(split) or source.read("all", train.image_shape[1:])
     learnt = train if split == "test" else dataset
-    return Whole(dataset=dataset, learnt=learnt, split=split, paired=isinstance(source, Pairs))
+    return Whole(dataset=dataset, learnt=learnt, split=split, paired=paired)
+
+
+def check_measurable(model: Model) -> None:
+    """Refuse a model that clean images alone do not measure.
+
+    Raises:
+        DataError: If nobody can say what would become of a clean image.
+    """
+    if not all(part.of_clean for part in parts_of(model.corruption)):
+        raise DataError(
+            f"Clean images do not measure a model of the task {model.recipe.task}: nobody knows how to damage them. "
+            "Bring damaged images, and their clean ones as --clean to evaluate."
+        )
 
 
 def example_of(model: Model, images: Array, seed: int) -> Example:
@@ -155,8 +171,7 @@ def corruptions_at_work(model: Model, *, paired: bool = False) -> frozenset[str]
     """
     if TASKS[model.recipe.task].clean_at_work and not paired:
         return frozenset()
-    corruption = model.corruption
-    return frozenset(part.name for part in (corruption.parts if isinstance(corruption, Chain) else (corruption,))) - {"nothing"}
+    return frozenset(part.name for part in parts_of(model.corruption)) - {"nothing"}
 
 
 def takes_clean(model: Model) -> bool:
