@@ -29,6 +29,7 @@ COMMANDS = (
     "novelty",
     "report",
     "info",
+    "export",
 )
 
 

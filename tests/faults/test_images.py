@@ -13,6 +13,7 @@ from PIL import Image
 
 import isthmus
 from isthmus.datasets import Folder
+from isthmus.errors import DataError
 from isthmus.pictures import read_picture
 
 
@@ -323,6 +324,14 @@ def test_15_links_that_loop_or_lead_out_are_not_followed(noisy, tmp_path, model_
     status, _, err = run("restore", model_files["conv"], noisy, "--out", tmp_path / "out", "--json")
     assert (status, err) == (5, f"isthmus: Skipped {noisy / 'self.png'} cannot be read: Too many levels of symbolic links.\n")
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["good0.png", "good1.png", "good2.png"]
+
+
+def test_15_a_folder_of_nothing_but_links_that_lead_out_says_so(tmp_path):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "a.png").touch()
+    (tmp_path / "links" / "a.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"There are no pictures in .*Links that lead out of it are not followed: 1\."):
+        Folder.scan(tmp_path / "links")
 
 
 def test_16_a_file_that_vanishes_meanwhile_is_skipped(noisy, tmp_path, conv):

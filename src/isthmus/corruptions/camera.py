@@ -147,8 +147,7 @@ class Downscale(Corruption):
 
     def as_seen(self, damaged: Tensor) -> Tensor:
         """Return the images `factor` times as large."""
-        height, width = damaged.shape[-2:]
-        return rescale(damaged, (height * self.factor, width * self.factor), self.factor)
+        return enlarge(damaged, self.factor)
 
 
 def rescale(images: Tensor, size: tuple[int, int], scale: float) -> Tensor:
@@ -164,6 +163,28 @@ def rescale(images: Tensor, size: tuple[int, int], scale: float) -> Tensor:
     rows, columns = (_weights(length, wanted, scale) for length, wanted in zip(images.shape[-2:], size, strict=True))
     down, across = (torch.from_numpy(part).to(images) for part in (rows, columns))
     return (down @ images @ across.T).clamp(0, 1)
+
+
+def enlarge(images: Tensor, factor: int) -> Tensor:
+    """Return images `(B, C, H, W)` a whole number of times as large, as `rescale` gives them: each pixel becomes a square of them.
+
+    Only convolutions and moves of pixels, so that it takes any size where it is exported to.
+    """
+    from torch import cat, from_numpy
+    from torch.nn import functional as F
+
+    for axis in (-2, -1):
+        length, columns = images.shape[axis], axis == -1
+        edges = [images.narrow(axis, place, 1) for place in (1 % length, 0, length - 1, (length - 2) % length)]
+        images = cat([*edges[:2], images, *edges[2:]], axis)  # two pixels mirrored at each end
+        taps = from_numpy(_weights(16, 16 * factor, factor)[8 * factor : 9 * factor, 6:11]).to(images)  # far from the edges
+        kernels = taps[:, None, None, :] if columns else taps[:, None, :, None]
+        batch, channels, height, width = images.shape
+        fine = F.conv2d(images.reshape(-1, 1, height, width), kernels)  # (B x C, factor, H, W)
+        fine = fine.movedim(1, -1) if columns else fine.movedim(1, 2)
+        height, width = (height, (width - 4) * factor) if columns else ((height - 4) * factor, width)
+        images = fine.reshape(batch, channels, height, width)
+    return images.clamp(0, 1)
 
 
 @lru_cache(maxsize=64)

@@ -50,13 +50,16 @@ class Folder:
     def scan(cls, root: Path, max_bad: float = MAX_BAD) -> Folder:
         """Find the pictures below `root`; links that lead out of it, and links to folders, are not followed."""
         inside = root.resolve()
-        pictures, sidecars = [], []
+        pictures, sidecars, outside = [], [], 0
         for folder, folders, names in os.walk(root):
             folders.sort()
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in sorted(names):
                 path = Path(folder, name)
-                if name.startswith(".") or not Path(os.path.realpath(path)).is_relative_to(inside):
+                if name.startswith("."):
+                    continue
+                if not Path(os.path.realpath(path)).is_relative_to(inside):
+                    outside += 1
                     continue
                 if is_picture_name(name):
                     pictures.append(path.relative_to(root))
@@ -64,7 +67,8 @@ class Folder:
                     sidecars.append(path.relative_to(root))
         if not pictures:
             ends = ", ".join(suffix[1:] for suffix in FORMATS)
-            raise DataError(f"There are no pictures in {printable(str(root))} (looked for {ends}, in all its folders).")
+            links = f" Links that lead out of it are not followed: {outside:,}." if outside else ""
+            raise DataError(f"There are no pictures in {printable(str(root))} (looked for {ends}, in all its folders).{links}")
         return cls(root, tuple(pictures), tuple(sidecars), max_bad)
 
     @property

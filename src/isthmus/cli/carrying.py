@@ -1,0 +1,53 @@
+"""The commands that carry a model elsewhere: `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isthmus.cli.app import app, load_model, show
+
+
+@app.command
+def export(
+    model: Path,
+    /,
+    *,
+    out: Path,
+    images: str | None = None,
+    quantize: str = "",
+    data_dir: Path | None = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> int:
+    """Write a model as ONNX, which runs without isthmus and without PyTorch.
+
+    Example: `isthmus export scans.safetensors --out scans.onnx`
+
+    Beside it come NAME.encoder.onnx and, where codes alone are images, NAME.decoder.onnx. Each is compared with the model on real
+    images: where a value is off by more than 0.0001, nothing is written.
+
+    Args:
+        model: The model file, or the name of a model that ships.
+        out: Where to: NAME.onnx.
+        images: DATA to compare on, like those learnt from; without, a photograph.
+        quantize: int8: also write NAME.int8.onnx, a quarter as large, and measure what it loses and how much faster it is.
+        data_dir: Folder that holds named data sets.
+        overwrite: Replace what is there.
+        json: Print the result as one JSON object.
+    """
+    from isthmus.exporting import export as write
+
+    result = write(load_model(model, "cpu"), out, images, quantize=quantize, data_dir=data_dir, overwrite=overwrite).to_json()
+    lines = [
+        f"{part['path']}: the {part['name']}, {part['bytes']:,} bytes, within {part['largest_difference']:.1g} of the model"
+        for part in result["parts"]
+    ]
+    few = result["quantized"]
+    if few:
+        lost = "" if few["psnr_db"] is None else f"{few['psnr_db']:.2f} dB instead of {few['psnr_db_float']:.2f}, "
+        lines.append(
+            f"{few['path']}: the whole in 8 bits, {few['bytes']:,} bytes, {lost}"
+            f"{few['agreement_db']:.1f} dB from the floats' images, {few['speedup']:.1f} times as fast"
+        )
+    show(result, "\n".join([*lines, f"Compared on {result['compared_on']}."]), json)
+    return 0
