@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install test lint demo lock clean
+.PHONY: install test browser lint demo lock clean
 
 install: .venv/installed
 
@@ -15,8 +15,12 @@ install: .venv/installed
 demo: install
 	$(BIN)/isthmus reproduce --quick --out demo --overwrite
 
-test: install lint
+test: install lint browser
 	$(BIN)/pytest --numprocesses 2
+
+# The page is tested in Debian's Chromium; where there is none and none can be installed, those tests are skipped.
+browser:
+	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq --no-install-recommends chromium) > /dev/null || true
 
 lint: install
 	$(BIN)/ruff check src tests benchmarks training

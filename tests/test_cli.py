@@ -30,6 +30,7 @@ COMMANDS = (
     "report",
     "info",
     "export",
+    "serve",
 )
 
 

@@ -161,15 +161,15 @@ def write_images(images: Array, out: Path, *, columns: int = 0, overwrite: bool 
     if out.suffix == ".npz":
         write_npz(out, {"images": pixels})
     elif is_picture_name(out.name):
-        write_picture(out, Picture(pixels=_sheet(pixels, columns or math.ceil(math.sqrt(len(pixels))))))
+        write_picture(out, Picture(pixels=sheet_of(pixels, columns or math.ceil(math.sqrt(len(pixels))))))
     else:
         digits = len(str(len(pixels) - 1))
         for index, image in enumerate(pixels):
             write_picture(out / f"{index:0{digits}}.png", Picture(pixels=np.moveaxis(image, 0, -1)))
 
 
-def _sheet(images: Array, columns: int) -> Array:
-    """Return images `(n, C, H, W)` side by side on white, `(H', W', C)`, small ones enlarged."""
+def sheet_of(images: Array, columns: int) -> Array:
+    """Return images `(n, C, H, W)` uint8 side by side on white, `(H', W', C)`, small ones enlarged."""
     count, channels, height, width = images.shape
     factor = max(1, 64 // max(height, width))
     images = images.repeat(factor, 2).repeat(factor, 3)

@@ -81,6 +81,18 @@ def read_picture(path: Path) -> Picture:
     name = printable(str(path))
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror or error}.") from None
+    return decode_picture(content, name)
+
+
+def decode_picture(content: bytes, name: str) -> Picture:
+    """Return what a picture file's content holds; messages call it `name`.
+
+    Raises:
+        DataError: As `read_picture`.
+    """
+    try:
         if not content:
             raise DataError(f"{name} is empty (0 bytes).")
         with warnings.catch_warnings():
@@ -109,10 +121,19 @@ def write_picture(path: Path, picture: Picture) -> None:
         DataError: If the format cannot hold it.
         IsthmusError: If it cannot be written.
     """
-    kind = FORMATS.get(path.suffix.lower())
+    write_whole(path, encode_picture(picture, path.name))
+
+
+def encode_picture(picture: Picture, name: str) -> bytes:
+    """Return the content of a picture file of the format that the name's end tells.
+
+    Raises:
+        DataError: If the format is unknown, or cannot hold it.
+    """
+    kind = FORMATS.get(Path(name).suffix.lower())
     if kind is None:
-        raise DataError(f"Cannot write {printable(path.name)}: the name must end in one of {', '.join(FORMATS)}.")
-    write_whole(path, _encode(picture, kind))
+        raise DataError(f"Cannot write {printable(name)}: the name must end in one of {', '.join(FORMATS)}.")
+    return _encode(picture, kind)
 
 
 def _decode(content: bytes) -> Picture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,7 +74,15 @@ class Model(ExampleMaker):
         )
         self.network = cast(nn.Module, self.inference.network)
 
-    def restore(self, images: Any, *, strength: float = 1.0, careful: bool = False, mask: Array | None = None) -> Any:
+    def restore(
+        self,
+        images: Any,
+        *,
+        strength: float = 1.0,
+        careful: bool = False,
+        mask: Array | None = None,
+        watch: Callable[[float], None] | None = None,
+    ) -> Any:
         """Undo what the model has learnt to undo.
 
         Args:
@@ -83,6 +92,7 @@ class Model(ExampleMaker):
             careful: Look at each image in all eight orientations and take the mean: a little better, eight times slower. Only a
                 model that takes any size can do that.
             mask: What is missing, for a model that completes: `(H, W)` or `(n, H, W)`, white or True where it is. The rest is kept.
+            watch: Called before each part of an array's pixels with the share that is done; what it raises ends the work.
 
         Returns:
             The same kind and type; for a path, the picture's pixels as an array. The shape is the same, unless the model gives
@@ -96,7 +106,7 @@ class Model(ExampleMaker):
             raise UsageError(f"The strength must lie between 0 and 1, not {strength}.")
         if careful and not self.architecture.any_size:
             raise UsageError(f"A {self.recipe.model} model takes one size and one orientation only, so it cannot be careful.")
-        return kinds.change(images, lambda array: self._restore(array, strength, careful, mask))
+        return kinds.change(images, lambda array: self._restore(array, strength, careful, mask, watch))
 
     def limit_memory(self, most: int) -> None:
         """Restore large pictures in tiles so small that the process stays within so many bytes, its present ones included.
@@ -268,14 +278,20 @@ class Model(ExampleMaker):
         """Whether it has learnt from squares cut from pictures of any size, and takes any size, so that none is its own."""
         return self.architecture.any_size and len(self.about.get("data", {}).get("shape", ())) == 3
 
-    def _restore(self, array: Array, strength: float, careful: bool, mask: Array | None) -> Array:
+    def _restore(
+        self, array: Array, strength: float, careful: bool, mask: Array | None, watch: Callable[[float], None] | None
+    ) -> Array:
         layout, batch = self.intake.batch(array, mask)
         self._remark_on(batch)
         channels, enlarges = self.image_shape[0], self.corruption.enlarges
         gray = self.intake.gives_gray(layout.to_batch(array).shape[1])
         size = tuple(side * enlarges for side in batch.shape[2:])
         restored = np.empty((len(batch), 1 if gray else channels, *size), array.dtype)
+        done = 0
         for place, damaged, inner in self.inference.pieces(batch, enlarges):
+            if watch:
+                watch(done / restored.size)
+            done += restored[place].size
             result = self._image(self.corruption.as_seen(damaged), strength, careful)[inner]
             restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), array.dtype)
         if mask is not None:

@@ -58,6 +58,9 @@ class Moment:
     """Mean training loss of this epoch so far."""
     validation: float | None = None
     """Mean loss on held-out images, at an epoch's end."""
+    try_out: Callable[[int], tuple[Array, Array, Array]]
+    """Returns, for so many held-out images, what the model sees, what it gives by now, and what it should give; each
+    `(n, C, H, W)` in [0, 1]. To be called before the next step."""
 
 
 def train(
@@ -243,7 +246,7 @@ class Trainer:
                 self._end_epoch(run)
             elif at_check and self.watch and now - last_moment > 0.1:
                 last_moment = now
-                self.watch(self._moment())
+                self.watch(self._moment(self.loss_sum.item() / max(1, state.position)))
             if stop and stop.number is not None:
                 if not run:
                     raise Interrupted("Stopped.", stop.exit_status)
@@ -344,7 +347,7 @@ class Trainer:
         if run:
             run.log(record)
         if self.watch:
-            self.watch(Moment(share=self.share(), epoch=state.epoch, seconds=state.seconds, loss=loss, validation=validation))
+            self.watch(self._moment(loss, validation))
         self.model.network.train()
         self.loss_sum.zero_()
 
@@ -354,9 +357,20 @@ class Trainer:
         images = self.dataset.some(count, self.recipe.seed).images
         self.model.remember(*(self.model.at_work(to_unit(some), self.recipe.seed) for some in (images, self.usual)))
 
-    def _moment(self) -> Moment:
-        loss = self.loss_sum.item() / max(1, self.state.position)
-        return Moment(share=self.share(), epoch=self.state.epoch, seconds=self.state.seconds, loss=loss)
+    def _moment(self, loss: float, validation: float | None = None) -> Moment:
+        state = self.state
+        return Moment(
+            share=self.share(),
+            epoch=state.epoch,
+            seconds=state.seconds,
+            loss=loss,
+            validation=validation,
+            try_out=self._try_out,
+        )
+
+    def _try_out(self, count: int) -> tuple[Array, Array, Array]:
+        few = self.held_out.take(slice(count))
+        return few.as_it_is, self.model.restore_seen(few.seen), few.clean
 
     def _set_rate(self, share: float) -> None:
         if self.recipe.schedule == "constant":

@@ -12,7 +12,7 @@ import sys
 
 from cyclopts import CycloptsError
 
-from isthmus.cli import carrying, coding, judging, learning, restoring  # noqa: F401  # each registers its commands
+from isthmus.cli import carrying, coding, judging, learning, restoring, serving  # noqa: F401  # each registers its commands
 from isthmus.cli.app import MAX_BAD, app
 from isthmus.errors import Interrupted, IsthmusError, UsageError
 from isthmus.progress import remarks, say

@@ -73,9 +73,9 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]])
 
 
-def show(result: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print a result on stdout, as JSON or as text."""
-    print(json.dumps(result) if as_json else text)
+def show(result: dict[str, Any], text: str, as_json: bool, *, flush: bool = False) -> None:
+    """Print a result on stdout, as JSON or as text; flushed, it is read while the command goes on."""
+    print(json.dumps(result) if as_json else text, flush=flush)
 
 
 def show_rewritten(

@@ -1,0 +1,86 @@
+"""The page and the functions behind it, over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from isthmus import __version__
+from isthmus.datasets import Source
+from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError
+from isthmus.web.desk import Desk
+from isthmus.web.guard import Guard, Limits
+from isthmus.web.routes.explorations import exploration_routes
+from isthmus.web.routes.models import model_routes
+from isthmus.web.routes.trainings import training_routes
+from isthmus.web.school import School
+from isthmus.web.shelf import Shelf
+
+PAGE = Path(__file__).parent / "page"
+
+STATUSES: dict[type[IsthmusError], int] = {DataError: 422, UsageError: 400, ModelFileError: 404}
+
+
+def create_app(
+    shelf: Shelf,
+    *,
+    host: str = "127.0.0.1",
+    source: Source | None = None,
+    trainings: Path | None = None,
+    limits: Limits | None = None,
+) -> FastAPI:
+    """Return the application.
+
+    Args:
+        shelf: The models to offer.
+        host: The name or address that it listens on; requests to other names are refused.
+        source: Images whose codes can be looked at; a visitor may bring others.
+        trainings: Where trainings are kept.
+        limits: What it takes.
+    """
+    school = School(trainings or Path("isthmus-trainings"), shelf.device)
+
+    @contextlib.asynccontextmanager
+    async def alive(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        school.close()
+
+    app = FastAPI(
+        title="isthmus",
+        version=__version__,
+        description="Autoencoders for your own images, on your own machine.",
+        docs_url=None,  # its page comes from a server elsewhere; ours is /api.html
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=alive,
+    )
+    limits = limits or Limits()
+    app.state.desk, app.state.school, app.state.limits = Desk(), school, limits
+    for error, status in STATUSES.items():
+        app.add_exception_handler(error, _refuse_with(status))
+    app.add_exception_handler(IsthmusError, _refuse_with(500))
+    app.add_exception_handler(RequestValidationError, _refuse_fields)
+    app.add_exception_handler(MemoryError, _refuse_with(503, "There is not enough memory for this picture."))
+    app.include_router(model_routes(shelf, app.state.desk))
+    app.include_router(exploration_routes(shelf, app.state.desk, source))
+    app.include_router(training_routes(shelf, school))
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.add_middleware(Guard, host=host, limits=limits)
+    return app
+
+
+def _refuse_with(status: int, sentence: str = "") -> Callable[[Request, Exception], Response]:
+    return lambda request, error: JSONResponse({"detail": sentence or str(error)}, status)
+
+
+def _refuse_fields(request: Request, error: Exception) -> Response:
+    """Say in a sentence what is wrong with which fields."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [f"{'.'.join(map(str, one['loc'][1:])) or 'the request'}: {one['msg'].lower()}" for one in error.errors()]
+    return JSONResponse({"detail": f"{'; '.join(wrong)}."}, 422)

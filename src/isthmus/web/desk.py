@@ -1,0 +1,66 @@
+"""Where work is done: one piece at a time, off the event loop, and given up when nobody waits for it any longer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+
+Result = TypeVar("Result")
+
+LOOK_SECONDS = 0.1
+"""How often is looked whether the client is still there."""
+
+
+class Gone(Exception):  # noqa: N818  # nobody's error
+    """The client has left."""
+
+
+class Desk:
+    """Does one piece of work at a time, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.given_up = 0
+        """Pieces of work whose clients had left."""
+
+    async def do(self, request: Request, work: Callable[[Callable[[float], None]], Result]) -> Result:
+        """Do work for a request.
+
+        Args:
+            request: Whose client waits.
+            work: Called in a thread, with what it calls now and then with the share that is done, and which raises `Gone`.
+
+        Raises:
+            Gone: If the client left before the work was done.
+        """
+        gone = threading.Event()
+
+        def watch(share: float) -> None:
+            if gone.is_set():
+                raise Gone
+
+        leaving = asyncio.ensure_future(_leaving(request))
+        try:
+            async with self.turn:
+                if leaving.done():
+                    raise Gone
+                working = asyncio.ensure_future(asyncio.to_thread(work, watch))
+                await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not working.done():
+                    gone.set()
+                return await working  # the turn ends when the thread has
+        except Gone:
+            self.given_up += 1
+            raise
+        finally:
+            leaving.cancel()
+
+
+async def _leaving(request: Request) -> None:
+    """End when the client has left."""
+    while not await request.is_disconnected():
+        await asyncio.sleep(LOOK_SECONDS)

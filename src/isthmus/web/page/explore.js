@@ -1,0 +1,223 @@
+/** The room where a model's codes are walked among: a map, ways between pictures, inventions, the worst, a probe. */
+
+import { getBlob, getJson, part, postForm, postJson } from "./api.js";
+import { chosen } from "./files.js";
+
+const COLORS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
+const NEAR = 8; // pixels of the screen within which a dot is pointed at
+const MARGIN = 24;
+
+export function openExplore() {
+  const $ = (id) => document.getElementById(id);
+  const canvas = $("map");
+  let model = "", map = null, place = null, nearest = 0, from = null, decoding = false, again = false;
+
+  const say = (text, warn = false) => {
+    $("explore-status").textContent = text;
+    $("explore-status").classList.toggle("warn", warn);
+  };
+
+  /** Do something that takes the server a moment; say what goes wrong. */
+  async function attempt(what, work) {
+    say(what);
+    try {
+      await work();
+      say("");
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  function offer(models) {
+    const usable = models.filter((one) => one.codes_are_images);
+    $("explore-none").hidden = usable.length > 0;
+    $("explore-room").hidden = usable.length === 0;
+    const before = $("explore-model").value;
+    $("explore-model").replaceChildren(...usable.map((one) => new Option(`${one.name}: ${one.code_shape.join(" × ")} numbers`, one.name)));
+    if (usable.some((one) => one.name === before)) $("explore-model").value = before;
+    if ($("explore-model").value && $("explore-model").value !== model) open();
+  }
+
+  async function open() {
+    model = $("explore-model").value;
+    map = null;
+    await attempt("Laying out the codes …", async () => lay(await getJson(`models/${part(model)}/map`)));
+    draw();
+  }
+
+  async function bring(files) {
+    if (!files.length) return say("There was no picture among them.", true);
+    const folders = files.map(({ path }) => path.split("/").slice(0, -1).pop() ?? "");
+    const labels = new Set(folders).size > 1 ? JSON.stringify(folders) : "";
+    await attempt(`Reading ${files.length} pictures …`, async () => {
+      const answer = await postForm(`models/${part(model)}/images`, { images: files.map(({ file }) => file), labels });
+      lay(await answer.json());
+    });
+    draw();
+  }
+
+  function lay(found) {
+    map = found;
+    map.kinds = map.labels && [...new Set(map.labels)].sort();
+    from = null;
+    $("pick-end").disabled = true;
+    $("probe").disabled = !map.labels;
+    go(map.points[0]);
+  }
+
+  const side = () => canvas.width - 2 * MARGIN;
+  const span = (axis) => map.high[axis] - map.low[axis] || 1;
+  const toScreen = ([x, y]) => [MARGIN + ((x - map.low[0]) / span(0)) * side(), MARGIN + (1 - (y - map.low[1]) / span(1)) * side()];
+  const toMap = (x, y) => [map.low[0] + ((x - MARGIN) / side()) * span(0), map.low[1] + (1 - (y - MARGIN) / side()) * span(1)];
+
+  function draw() {
+    const context = canvas.getContext("2d");
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    if (!map) return;
+    map.points.forEach((point, index) => {
+      context.fillStyle = COLORS[map.labels ? map.kinds.indexOf(map.labels[index]) % COLORS.length : 0];
+      const [x, y] = toScreen(point);
+      context.globalAlpha = 0.7;
+      context.beginPath();
+      context.arc(x, y, 3, 0, 7);
+      context.fill();
+    });
+    context.globalAlpha = 1;
+    if (map.kinds && map.kinds.length <= COLORS.length) {
+      context.font = "12px system-ui";
+      map.kinds.forEach((kind, index) => { context.fillStyle = COLORS[index]; context.fillText(kind, 6 + 0, 14 + 14 * index); });
+    }
+    const style = getComputedStyle(canvas);
+    context.strokeStyle = style.color;
+    context.lineWidth = 2;
+    if (from !== null) ring(context, toScreen(map.points[from]), 9);
+    if (place) {
+      const [x, y] = toScreen(place);
+      ring(context, [x, y], 6);
+      context.beginPath();
+      for (const [a, b] of [[-12, -6], [6, 12]]) {
+        context.moveTo(x + a, y); context.lineTo(x + b, y);
+        context.moveTo(x, y + a); context.lineTo(x, y + b);
+      }
+      context.stroke();
+    }
+  }
+
+  function ring(context, [x, y], radius) {
+    context.beginPath();
+    context.arc(x, y, radius, 0, 7);
+    context.stroke();
+  }
+
+  /** Stand somewhere on the map: show what the model makes of the place, and the picture next to it. */
+  function go(point) {
+    if (!map) return;
+    place = point;
+    const [x, y] = toScreen(point);
+    let best = Infinity;
+    map.points.forEach((other, index) => {
+      const [u, v] = toScreen(other);
+      const distance = (u - x) ** 2 + (v - y) ** 2;
+      if (distance < best) [best, nearest] = [distance, index];
+    });
+    const label = map.labels ? `, ${map.labels[nearest]}` : "";
+    $("near-name").textContent = (best <= NEAR ** 2 ? "this picture: " : "nearest: ") + (map.names?.[nearest] ?? `number ${nearest}`) + label;
+    $("near").src = `/api/models/${part(model)}/images/${nearest}`;
+    draw();
+    decode();
+  }
+
+  /** Decode where one stands; while the server is at it, only the last place is remembered. */
+  async function decode() {
+    if (decoding) { again = true; return; }
+    decoding = true;
+    do {
+      again = false;
+      try {
+        const blob = await getBlob(`models/${part(model)}/at?x=${place[0]}&y=${place[1]}`);
+        URL.revokeObjectURL($("here").src);
+        $("here").src = URL.createObjectURL(blob);
+      } catch (error) {
+        say(error.message, true);
+      }
+    } while (again);
+    decoding = false;
+  }
+
+  function result(title, ...content) {
+    const head = document.createElement("h3");
+    head.textContent = title;
+    $("explore-result").replaceChildren(head, ...content);
+  }
+
+  function image(blob, text) {
+    const shown = new Image();
+    shown.src = URL.createObjectURL(blob);
+    shown.alt = text;
+    return shown;
+  }
+
+  function table(head, rows) {
+    const built = document.createElement("table");
+    for (const [index, cells] of [head, ...rows].entries()) {
+      const row = built.insertRow();
+      for (const cell of cells) {
+        const box = document.createElement(index ? "td" : "th");
+        box.append(cell);
+        row.append(box);
+      }
+    }
+    return built;
+  }
+
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return toMap(((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height);
+  };
+  canvas.addEventListener("pointerdown", (event) => { if (map) { canvas.setPointerCapture(event.pointerId); go(at(event)); } });
+  canvas.addEventListener("pointermove", (event) => { if (map) go(at(event)); });
+  canvas.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    if (!map || !place) return;
+    if (moves[event.key]) go(place.map((value, axis) => value + (moves[event.key][axis] * span(axis)) / 40));
+    else if (event.key === "Enter") go(map.points[nearest]);
+    else return;
+    event.preventDefault();
+  });
+  $("explore-model").addEventListener("change", open);
+  for (const id of ["explore-files", "explore-folder"]) $(id).addEventListener("change", () => bring(chosen($(id))));
+  $("pick-start").addEventListener("click", () => {
+    from = nearest;
+    $("pick-end").disabled = false;
+    say("Now go to where the walk should end.");
+    draw();
+  });
+  $("pick-end").addEventListener("click", () => attempt("Walking …", async () => {
+    const blob = await getBlob(`models/${part(model)}/walk?start=${from}&end=${nearest}&steps=12`);
+    result("From one picture to another", image(blob, "Twelve images on the straight way between two codes"));
+  }));
+  $("traverse").addEventListener("click", () => attempt("Varying …", async () => {
+    const blob = await getBlob(`models/${part(model)}/traversals?index=${nearest}`);
+    result("One number of the code at a time, the widest first", image(blob, "A row of images for each number"));
+  }));
+  $("invent").addEventListener("click", () => attempt("Inventing …", async () => {
+    const answer = await postJson("generate", { model, count: 64, seed: Math.floor(Math.random() * 2 ** 31) });
+    result("Invented", image(await answer.blob(), "64 images that nobody has made"));
+  }));
+  $("worst").addEventListener("click", () => attempt("Looking …", async () => {
+    const rows = await Promise.all(map.worst.map(async ({ index, error }) => [
+      image(await getBlob(`models/${part(model)}/images/${index}`), "the picture"),
+      image(await getBlob(`models/${part(model)}/images/${index}?restored=true`), "what the model gives for it"),
+      map.names?.[index] ?? `number ${index}`,
+      `${(-10 * Math.log10(error)).toFixed(1)} dB`,
+    ]));
+    result("What the model gives back worst", table(["picture", "given back", "", "PSNR"], rows));
+  }));
+  $("probe").addEventListener("click", () => attempt("Fitting classifiers …", async () => {
+    const found = await getJson(`models/${part(model)}/probe`);
+    const kinds = Object.keys(found.rows[0].accuracy);
+    const rows = found.rows.map((row) => [row.trained_on, String(row.numbers), ...kinds.map((kind) => `${(100 * row.accuracy[kind]).toFixed(1)} %`)]);
+    result("How well simple classifiers do with it", table(["learnt from", "numbers", ...kinds], rows));
+  }));
+  return { offer };
+}

@@ -1,0 +1,112 @@
+"""Training from the page's side of the server: begin, bring pictures, watch, stop, go on, take the model home."""
+
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+import isthmus
+
+SMALL = {"model": "photographic", "hidden": [8], "code": 8, "patch": 16}
+
+
+def wait(address, name, *states, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        told = httpx.get(f"{address}/api/trainings/{name}").json()
+        if told["state"] in states:
+            return told
+        time.sleep(0.2)
+    raise AssertionError(f"{told['state']}: {told['message']}")
+
+
+def begin(address, paths, budget, name="mine", **fields):
+    lesson = {"name": name, "task": "denoise", "budget": budget, "fields": {"noise": 0.1, **SMALL, **fields}}
+    answer = httpx.post(f"{address}/api/trainings", json=lesson)
+    assert answer.status_code == 200, answer.text
+    for path in paths:
+        sent = {"image": (path.name, path.read_bytes(), "image/png")}
+        assert httpx.post(f"{address}/api/trainings/{name}/pictures", files=sent).status_code == 200
+    assert httpx.post(f"{address}/api/trainings/{name}/start").json()["state"] == "running"
+
+
+def test_a_training_is_watched_stopped_goes_on_and_gives_a_model(address, pictures, tmp_path):
+    begin(address, sorted(pictures.glob("*.png")), "5s")
+    time.sleep(1)
+    end = time.monotonic() + 60
+    while not httpx.get(f"{address}/api/trainings/mine").json()["examples"] and time.monotonic() < end:
+        time.sleep(0.2)
+    assert httpx.get(f"{address}/api/trainings/mine/examples").content[:4] == b"\x89PNG"
+    httpx.post(f"{address}/api/trainings/mine/stop")
+    stopped = wait(address, "mine", "stopped", "done")
+    assert stopped["state"] == "stopped"
+    assert stopped["curve"]
+    assert httpx.get(f"{address}/api/trainings/mine/model").status_code == 404
+    httpx.post(f"{address}/api/trainings/mine/start")
+    done = wait(address, "mine", "done", "failed")
+    assert (done["state"], done["message"]) == ("done", "")
+    assert len(done["curve"]) > len(stopped["curve"])
+    (tmp_path / "home.safetensors").write_bytes(httpx.get(f"{address}/api/trainings/mine/model").content)
+    model = isthmus.load(tmp_path / "home.safetensors")
+    assert model.recipe.task == "denoise"
+    sent = {"image": ("a.png", (pictures / "00.png").read_bytes(), "image/png")}
+    restored = httpx.post(f"{address}/api/restore", files=sent, data={"model": "mine"})
+    assert restored.status_code == 200  # it is among the models
+
+
+def test_what_goes_wrong_is_told(serving, pictures, tmp_path):
+    address, app = serving()
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    begin(address, [tmp_path / "broken.png"], "30s")
+    failed = wait(address, "mine", "failed")
+    assert "broken.png is not a picture" in failed["message"]
+    begin(address, sorted(pictures.glob("*.png")), "60s", name="killed")
+    wait(address, "killed", "running")
+    second = httpx.post(f"{address}/api/trainings", json={"name": "second", "fields": SMALL}).json()
+    refused = httpx.post(f"{address}/api/trainings/{second['name']}/start")
+    assert refused.json()["detail"] == "The training killed is running: wait for it, or stop it."
+    app.state.school.get("killed").process.kill()
+    assert "ended by itself (status -9)" in wait(address, "killed", "failed")["message"]
+
+
+@pytest.mark.parametrize(
+    ("lesson", "sentence"),
+    [
+        ({"name": "../outside"}, "A model's name has letters"),
+        ({"name": "a", "task": "fly"}, "The task must be one of"),
+        ({"name": "a", "fields": {"data": "/etc"}}, "Not to be given among the fields: data."),
+        ({"name": "a", "fields": {"start": "/etc/passwd"}}, "A training can start from these: "),
+        ({"name": "a", "fields": {"epohcs": 3}}, "no field 'epohcs'"),
+    ],
+)
+def test_mistakes_get_a_sentence(address, lesson, sentence, tmp_path):
+    answer = httpx.post(f"{address}/api/trainings", json=lesson)
+    assert answer.status_code == 400
+    assert sentence in answer.json()["detail"]
+    assert not (tmp_path / "trainings").exists()
+
+
+def test_pictures_of_one_name_both_stay_and_others_are_refused(serving):
+    address, app = serving()
+    httpx.post(f"{address}/api/trainings", json={"name": "a"})
+    for content in (b"one", b"two"):
+        httpx.post(f"{address}/api/trainings/a/pictures", files={"image": ("../../x.png", content, "image/png")})
+    kept = sorted(app.state.school.get("a").pictures.iterdir())
+    assert [path.name for path in kept] == ["x-2.png", "x.png"]
+    assert [path.read_bytes() for path in kept] == [b"two", b"one"]
+    refused = httpx.post(f"{address}/api/trainings/a/pictures", files={"image": ("x.exe", b"", "image/png")})
+    assert refused.json()["detail"] == "x.exe is no picture that isthmus reads."
+    again = httpx.post(f"{address}/api/trainings", json={"name": "a"})
+    assert again.json()["detail"] == "There is a training called a already: choose another name."
+
+
+def test_watching_changes_nothing(digits):
+    seen = []
+    plain = isthmus.train(digits, model="dense", epochs=1, device="cpu")
+    watched = isthmus.train(digits, model="dense", epochs=1, device="cpu", watch=lambda moment: seen.append(moment.try_out(3)))
+    assert all(
+        np.array_equal(one.detach(), other.detach())
+        for one, other in zip(plain.network.parameters(), watched.network.parameters(), strict=True)
+    )
+    assert [images.shape for images in seen[-1]] == [(3, 1, 28, 28)] * 3
