@@ -30,6 +30,8 @@ COMMANDS = (
     "report",
     "info",
     "export",
+    "push",
+    "pull",
     "serve",
 )
 

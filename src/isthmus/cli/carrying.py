@@ -1,10 +1,11 @@
-"""The commands that carry a model elsewhere: `export`."""
+"""The commands that carry a model elsewhere, or fetch one: `export`, `push`, `pull`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from isthmus.cli.app import app, load_model, show
+from isthmus.errors import printable
 
 
 @app.command
@@ -50,4 +51,44 @@ def export(
             f"{few['agreement_db']:.1f} dB from the floats' images, {few['speedup']:.1f} times as fast"
         )
     show(result, "\n".join([*lines, f"Compared on {result['compared_on']}."]), json)
+    return 0
+
+
+@app.command
+def push(model: Path, name: str, /, *, private: bool = False, json: bool = False) -> int:
+    """Send a model to a hub, with a card that says what it is.
+
+    Example: `isthmus push scans.safetensors anna/scans`
+
+    Args:
+        model: The model file.
+        name: What it is called there: OWNER/NAME.
+        private: Let nobody else see it.
+        json: Print the result as one JSON object.
+    """
+    from isthmus.hub import push as send
+
+    address = send(load_model(model, "cpu"), name, private=private)
+    show({"name": name, "address": address}, address, json)
+    return 0
+
+
+@app.command
+def pull(name: str, /, *, out: Path, revision: str = "main", overwrite: bool = False, json: bool = False) -> int:
+    """Fetch a model from a hub.
+
+    Example: `isthmus pull anna/scans --out scans.safetensors`
+
+    Args:
+        name: What it is called there: OWNER/NAME.
+        out: Where to: NAME.safetensors.
+        revision: Which version: a branch, a tag or a commit.
+        overwrite: Replace what is there.
+        json: Print the result as one JSON object.
+    """
+    from isthmus.hub import pull as fetch
+
+    model = fetch(name, out, revision=revision, overwrite=overwrite)
+    result = {"out": printable(str(out)), "task": model.recipe.task, "parameters": model.parameters()}
+    show(result, f"{result['out']}: {model.recipe.task}, {model.parameters():,} parameters", json)
     return 0
