@@ -42,10 +42,10 @@ NOISE = "gaussian-noise(0.2157, clip=False, least=0)"
 MODELS = {
     "denoise-gray": Shipped("gray", "", 24, {"task": "denoise", "corruption": NOISE}),
     "denoise-color": Shipped("color", "denoise-gray", 8, {"task": "denoise", "corruption": NOISE}),
-    "upscale-x2": Shipped("color", "denoise-color", 4, {"task": "upscale", "factor": 2}),
-    "upscale-x3": Shipped("color", "upscale-x2", 2, {"task": "upscale", "factor": 3}),
-    "upscale-x4": Shipped("color", "upscale-x3", 2, {"task": "upscale", "factor": 4}),
-    "repair": Shipped("color", "denoise-color", 2, {"task": "repair", "corruption": "jpeg(5, best=90)"}),
+    "upscale-x2": Shipped("squares-color", "denoise-color", 7, {"task": "upscale", "factor": 2}),
+    "upscale-x3": Shipped("squares-color", "upscale-x2", 3, {"task": "upscale", "factor": 3}),
+    "upscale-x4": Shipped("squares-color", "upscale-x3", 3, {"task": "upscale", "factor": 4}),
+    "repair": Shipped("squares-both", "denoise-color", 5, {"task": "repair", "corruption": "jpeg(5, best=80)"}),
     "colorize": Shipped("color", "denoise-color", 3, {"task": "colorize"}),
 }
 

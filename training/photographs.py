@@ -3,10 +3,13 @@
     python training/photographs.py --out FOLDER [--packages FOLDER]
 
 Needs apt-get and dpkg-deb. FOLDER gets `color/` and `gray/`, each photograph in up to four sizes: half of the original and less, so
-that the camera's noise, the blur and the JPEG's blocks are gone. There are two kinds: forty large ones, made as wallpapers; and 273
-of landscapes, cities and machines, 1440 pixels wide, from a game whose makers collected what photographers had given away. Every
-photograph may be used, changed and passed on under the licence beside its name; what a model learns of them is free to use.
-Pictures that are drawn, and test images of any benchmark, are not among them.
+that the camera's noise, the blur and the JPEG's blocks are gone. It also gets `squares-color/` and `squares-both/`: squares of such
+pictures, without those that show hardly anything, such as sky; `both` has each in colour and in gray.
+
+There are two kinds of photographs: forty large ones, made as wallpapers; and 273 of landscapes, cities and machines, 1440 pixels
+wide, from a game whose makers collected what photographers had given away. Every photograph may be used, changed and passed on
+under the licence beside its name; what a model learns of them is free to use. Pictures that are drawn, and test images of any
+benchmark, are not among them.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from __future__ import annotations
 import argparse
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from isthmus.pictures import read_picture
@@ -26,6 +31,12 @@ SHRINK = (2.0, 2.8, 4.0, 5.6)
 
 LONGEST, SHORTEST = 1600, 240
 """A longer side above this is shrunk further; a shorter side below it is left out."""
+
+SQUARES_SHRINK, SQUARES_LONGEST = (2.0, 2.8, 4.0, 5.6, 8.0), 3000
+"""The same for the pictures that squares are cut from."""
+
+SIDE, DETAIL = 160, 2.5
+"""Height and width of a square, and the median of its gradient's length, of 255, below which it is left out."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +123,17 @@ def main() -> None:
         for package in sorted({source.package for source in SOURCES}):
             unpack(package, packages)
         taken: set[Path] = set()
-        count = 0
+        count = squares = 0
         for source in SOURCES:
             share = packages / source.package / "usr" / "share"
             for original in (path for pattern in source.files for path in sorted(share.glob(pattern)) if path not in taken):
                 taken.add(original)
                 file = original.relative_to(share)
-                count += shrink(original, options.out, f"{source.package}-{'-'.join(file.with_suffix('').parts[-4:])}")
+                name = f"{source.package}-{'-'.join(file.with_suffix('').parts[-4:])}".replace("/", "-")
+                count += shrink(original, options.out, name)
+                squares += cut(original, options.out, name)
                 print(f"{file}: {source.name}, {source.licence}, Debian's {source.package}", flush=True)
-    print(f"{len(taken)} photographs, {count} pictures in {options.out}/color and in {options.out}/gray")
+    print(f"{len(taken)} photographs, {count} pictures in {options.out}/color and in {options.out}/gray, {squares} squares")
 
 
 def unpack(package: str, folder: Path) -> None:
@@ -134,21 +147,53 @@ def unpack(package: str, folder: Path) -> None:
 
 def shrink(original: Path, out: Path, name: str) -> int:
     """Write a photograph in several sizes, in colour and in gray; return in how many."""
+    pictures = dict(sizes(original, SHRINK, LONGEST))
+    for size, picture in pictures.items():
+        save(picture, out / "color" / f"{name}-{size}.png")
+        save(picture.convert("L"), out / "gray" / f"{name}-{size}.png")
+    return len(pictures)
+
+
+def cut(original: Path, out: Path, name: str) -> int:
+    """Write the squares of a photograph in several sizes that show something; return how many."""
+    written = 0
+    for size, picture in sizes(original, SQUARES_SHRINK, SQUARES_LONGEST):
+        gray = picture.convert("L")
+        light = np.asarray(gray, np.float32)
+        rows, columns = (np.linspace(0, length - SIDE, length // SIDE).astype(int) for length in light.shape)
+        for top in rows:
+            for left in columns:
+                if detail(light[top : top + SIDE, left : left + SIDE]) < DETAIL:
+                    continue
+                box = (left, top, left + SIDE, top + SIDE)
+                file = f"{name}-{size}-{top}-{left}.png"
+                for path in (out / "squares-color" / file, out / "squares-both" / f"color-{file}"):
+                    save(picture.crop(box), path)
+                save(gray.crop(box), out / "squares-both" / f"gray-{file}")
+                written += 1
+    return written
+
+
+def detail(light: np.ndarray) -> float:
+    """Return the median length of the gradient."""
+    return float(np.median(np.hypot(light[1:, :-1] - light[:-1, :-1], light[:-1, 1:] - light[:-1, :-1])))
+
+
+def sizes(original: Path, shrink: tuple[float, ...], longest: int) -> Iterator[tuple[str, Image.Image]]:
+    """Yield a photograph in RGB, in the sizes that are wanted, each with what its sides were divided by."""
     pixels = read_picture(original).pixels
     image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).convert("RGB")
-    written = 0
-    longest, shortest = max(image.size), min(image.size)
-    first = max(SHRINK[0], longest / LONGEST)
-    for factor in (first * step / SHRINK[0] for step in SHRINK):
-        if shortest / factor < SHORTEST:
-            break
-        small = image.resize((round(image.width / factor), round(image.height / factor)), Image.Resampling.LANCZOS)
-        for kind, picture in (("color", small), ("gray", small.convert("L"))):
-            path = out / kind / f"{name.replace('/', '-')}-{factor:.1f}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path)
-        written += 1
-    return written
+    first = max(shrink[0], max(image.size) / longest)
+    for factor in (first * step / shrink[0] for step in shrink):
+        if min(image.size) / factor < SHORTEST:
+            return
+        yield f"{factor:.1f}", image.resize((round(image.width / factor), round(image.height / factor)), Image.Resampling.LANCZOS)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
 
 
 if __name__ == "__main__":

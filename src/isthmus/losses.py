@@ -156,7 +156,7 @@ def _bins() -> tuple[tuple[float, float], ...]:
     """Return a and b of the bins' centres: those of a grid that a screen can show at some lightness, or that are next to one."""
     import torch
 
-    steps = torch.linspace(0, 1, 33)
+    steps = torch.linspace(0, 1, 33, device="cpu")  # also while a network is laid out on no device
     ab = to_lab(torch.cartesian_prod(steps, steps, steps).T[None, :, :, None])[0, 1:, :, 0]
     shown = {(a, b) for a, b in (ab / BIN_SIDE).floor().T.tolist()}
     corners = {(a + to_red, b + to_yellow) for a, b in shown for to_red in (0, 1) for to_yellow in (0, 1)}
