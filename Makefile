@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install test browser lint demo lock clean
+.PHONY: install test docs browser lint demo lock clean
 
 install: .venv/installed
 
@@ -17,14 +17,19 @@ demo: install
 
 test: install lint browser
 	$(BIN)/pytest --numprocesses 2
+	$(MAKE) docs
+
+# Every page, its notebooks executed; the first warning is an error.
+docs: install
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs docs/_build
 
 # The page is tested in Debian's Chromium; where there is none and none can be installed, those tests are skipped.
 browser:
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq --no-install-recommends chromium) > /dev/null || true
 
 lint: install
-	$(BIN)/ruff check src tests benchmarks training
-	$(BIN)/ruff format --check src tests benchmarks training
+	$(BIN)/ruff check src tests benchmarks training docs
+	$(BIN)/ruff format --check src tests benchmarks training docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -36,4 +41,4 @@ lock:
 	rm -r .venv-lock
 
 clean:
-	rm -rf .venv .venv-lock demo
+	rm -rf .venv .venv-lock demo docs/_build

@@ -33,6 +33,7 @@ COMMANDS = (
     "push",
     "pull",
     "serve",
+    "doctor",
 )
 
 
@@ -53,7 +54,7 @@ def test_the_help_of_a_command_has_an_example_before_its_options(command, run):
 
 
 def test_every_registered_command_is_tested_here():
-    assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
+    assert {name for name in app if not name.startswith("-")} == {*COMMANDS, "completion"}
 
 
 def test_version(run):
@@ -335,3 +336,35 @@ def test_the_share_of_unreadable_pictures_is_the_same_everywhere():
     from isthmus import cli, datasets
 
     assert cli.MAX_BAD == datasets.MAX_BAD
+
+
+def test_a_shell_completes_commands_and_options(run, tmp_path):
+    status, script, _ = run("completion", "bash")
+    assert status == 0
+    (tmp_path / "isthmus.bash").write_text(script)
+    ask = """
+        source isthmus.bash
+        complete_line() {
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+            $(complete -p isthmus | sed 's/.*-F \\([^ ]*\\).*/\\1/') isthmus "${!#}" "${COMP_WORDS[COMP_CWORD-1]}"
+            echo "${COMPREPLY[@]}"
+        }
+        complete_line isthmus deno
+        complete_line isthmus denoise --care
+    """
+    done = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["denoise", "--careful"]
+
+
+def test_the_doctor_measures_and_remarks(run, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("isthmus.doctor._cores", lambda: 99)
+    status, out, err = run("doctor", "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert set(found["seconds_per_megapixel"]) == {"float32", "bfloat16"}
+    assert all(seconds > 0 for seconds in found["seconds_per_megapixel"].values())
+    assert any("of 99 cores because of OMP_NUM_THREADS=1" in remark for remark in found["remarks"])
+    assert found["extras"]["tune"] is True
+    text = run("doctor")[1]
+    assert "for a megapixel, cleaned" in text

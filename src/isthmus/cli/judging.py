@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -235,4 +235,45 @@ def info(name: Annotated[str, Parameter(name="MODEL|DATA")], /, *, data_dir: Pat
         about = open_source(name, data_dir, max_bad=1).read("all").describe()
         show(about, format_data(about), json)
         return DONE_IN_PART if about["skipped"] else 0
+    return 0
+
+
+@app.command
+def doctor(*, device: str = "auto", json: bool = False) -> int:
+    """Say what this machine is to isthmus: where it computes, how fast, and what is slow and why.
+
+    Example: `isthmus doctor --json`
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        json: Print it as one JSON object.
+    """
+    from isthmus.doctor import EXTRAS, examine
+
+    found = examine(device).to_json()
+    rows = [(name.replace("_", " "), str(value)) for name, value in found["machine"].items()]
+    rows += [
+        (f"[{name}]", ("there" if there else "not installed") + f", for {EXTRAS[name][0]}")
+        for name, there in found["extras"].items()
+    ]
+    rows += [
+        (f"in {kind}", f"{seconds:.2f} s for a megapixel, cleaned") for kind, seconds in found["seconds_per_megapixel"].items()
+    ]
+    remarks = found["remarks"] or ["Nothing is in the way."]
+    show(found, "\n".join([*(f"{name:<18}{value}" for name, value in rows), "", *remarks]), json)
+    return 0
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print what lets a shell complete the commands, options and choices when Tab is pressed.
+
+    Example: `isthmus completion bash > ~/.local/share/bash-completion/completions/isthmus`
+
+    For zsh, a file called _isthmus in a folder of $fpath; for fish, ~/.config/fish/completions/isthmus.fish.
+
+    Args:
+        shell: bash, zsh or fish.
+    """
+    print(app.generate_completion(prog_name="isthmus", shell=shell))
     return 0

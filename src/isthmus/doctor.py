@@ -1,0 +1,158 @@
+"""What this machine is to isthmus: where it computes, how fast that is, and what makes it slow."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from isthmus import shipped
+from isthmus.datasets.named import cache_folder
+from isthmus.devices import choose_device, has_fast_bfloat16
+from isthmus.errors import printable
+from isthmus.restoring import load
+
+EXTRAS = {
+    "web": ("the page", "fastapi"),
+    "onnx": ("export", "onnxscript"),
+    "hub": ("push, pull", "huggingface_hub"),
+    "tune": ("tune", "optuna"),
+    "track": ("train --tensorboard", "tensorboard"),
+    "map": ("maps by UMAP in a report", "umap"),
+}
+"""What each extra is for, and a module of it."""
+
+SIDE = 512
+"""Height and width of the image that is restored to take the time."""
+
+ROUNDS = 3
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+SLOW_SECONDS = 3.0
+"""A megapixel that takes longer to clean is worth a remark."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """What was found."""
+
+    machine: dict[str, Any]
+    """Facts, by name."""
+    extras: dict[str, bool]
+    """Which extras are installed."""
+    seconds_per_megapixel: dict[str, float]
+    """To clean a photograph, by arithmetic; the median of a few."""
+    remarks: tuple[str, ...]
+    """What is slow here and why, and what to do; none, where nothing is."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return asdict(self)
+
+
+def examine(device: str = "auto") -> Checkup:
+    """Look at the machine, and take the time of the model that ships for photographs in colour.
+
+    Args:
+        device: Where to compute: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UsageError: If there is no such device.
+    """
+    chosen = choose_device(device)
+    fast = has_fast_bfloat16(chosen)
+    cache = cache_folder()
+    machine = {
+        "isthmus": version("isthmus"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": _cores(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": _memory_gb(),
+        "device": chosen.type,
+        "arithmetic": "bfloat16" if fast else "float32",
+        "models_that_ship": len(shipped.names()),
+        "cache": printable(str(cache)),
+        "cache_mb": round(sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) / 1e6) if cache.is_dir() else 0,
+    }
+    extras = {name: find_spec(module) is not None for name, (_, module) in EXTRAS.items()}
+    seconds = {arithmetic: _seconds(chosen.type, arithmetic == "bfloat16") for arithmetic in ("float32", "bfloat16")}
+    remarks = _remarks(machine, seconds, fast)
+    return Checkup(machine=machine, extras=extras, seconds_per_megapixel=seconds, remarks=remarks)
+
+
+def _seconds(device: str, bfloat16: bool) -> float:
+    """Return how long a megapixel takes to clean."""
+    model = load("denoise-color", device=device)
+    model.inference.bfloat16 = bfloat16
+    image = np.random.default_rng(0).random((SIDE, SIDE, 3), np.float32)
+    model.restore(image)  # what is prepared once
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        model.restore(image)
+        taken.append(time.perf_counter() - began)
+    return round(statistics.median(taken) / SIDE**2 * 1e6, 3)
+
+
+def _remarks(machine: dict[str, Any], seconds: dict[str, float], fast: bool) -> tuple[str, ...]:
+    found = []
+    chosen, other = ("bfloat16", "float32") if fast else ("float32", "bfloat16")
+    limits = [f"{name}={os.environ[name]}" for name in THREAD_SETTINGS if name in os.environ]
+    if machine["device"] == "cpu" and machine["threads"] < machine["cores"]:
+        why = f" because of {', '.join(limits)}" if limits else ""
+        found.append(f"torch uses {machine['threads']} of {machine['cores']} cores{why}: unset that to use all.")
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1.3 * machine["cores"]:
+        found.append(f"Other programs compute: on average {os.getloadavg()[0]:.1f} wait for {machine['cores']} cores.")
+    if seconds[other] < 0.8 * seconds[chosen]:
+        found.append(f"{other} is faster here than {chosen}, which is chosen by itself: train with --precision {other}.")
+    if not fast and machine["device"] == "cpu":
+        found.append("The processor has no bfloat16 arithmetic (AVX-512 BF16 or AMX), which would be two to four times as fast.")
+    if seconds[chosen] > SLOW_SECONDS:
+        found.append(f"A photograph of 12 megapixels takes about {12 * seconds[chosen]:.0f} s.")
+    if machine["memory_gb"] and machine["memory_gb"] < 4:
+        found.append("There is little memory: give --memory 1GB where large pictures are restored.")
+    if _has_cuda_build() and machine["device"] == "cpu":
+        found.append("torch is the build for graphics cards, and there is none: the CPU build is gigabytes smaller, and as fast.")
+    return tuple(found)
+
+
+def _has_cuda_build() -> bool:
+    try:
+        return torch.version.cuda is not None and "+cpu" not in version("torch")
+    except PackageNotFoundError:
+        return False
+
+
+def _processor() -> str:
+    cpu = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2].strip() for line in cpu.read_text().splitlines() if "model name" in line] if cpu.exists() else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_gb() -> float:
+    """Return the memory that is free or can be made free, in GB; 0 where the system does not say."""
+    info = Path("/proc/meminfo")
+    if not info.exists():
+        return 0.0
+    found = [line.split()[1] for line in info.read_text().splitlines() if line.startswith("MemAvailable")]
+    return round(int(found[0]) / 1e6, 1) if found else 0.0
