@@ -24,6 +24,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {
     "isthmus serve": "tests/web",
     "isthmus push": "tests/test_hub.py",
+    "isthmus export denoise-color --web": "tests/web/test_standalone.py",
     "isthmus pull": "tests/test_hub.py",
     "isthmus reproduce": "tests/test_reproducing.py",
     "curl": "tests/web/test_api.py",

@@ -1,15 +1,33 @@
-"""A server in a thread of this process."""
+"""A server in a thread of this process, and a browser."""
 
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import sync_playwright
 
 from isthmus.datasets import open_data
 from isthmus.web.app import create_app
 from isthmus.web.guard import Limits
 from isthmus.web.serving import serve
 from isthmus.web.shelf import Shelf
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not Path(CHROMIUM).exists():
+        pytest.skip("needs Debian's package chromium, which make test installs")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

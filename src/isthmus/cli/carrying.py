@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from isthmus.cli.app import app, load_model, show
-from isthmus.errors import printable
+from isthmus.errors import UsageError, printable
 
 
 @app.command
@@ -13,14 +13,15 @@ def export(
     model: Path,
     /,
     *,
-    out: Path,
+    out: Path | None = None,
+    web: Path | None = None,
     images: str | None = None,
     quantize: str = "",
     data_dir: Path | None = None,
     overwrite: bool = False,
     json: bool = False,
 ) -> int:
-    """Write a model as ONNX, which runs without isthmus and without PyTorch.
+    """Write a model as ONNX, which runs without isthmus and without PyTorch; or as a page, which runs without any server.
 
     Example: `isthmus export scans.safetensors --out scans.onnx`
 
@@ -30,6 +31,7 @@ def export(
     Args:
         model: The model file, or the name of a model that ships.
         out: Where to: NAME.onnx.
+        web: Instead: a folder for a static page on which a visitor's browser restores photographs; npm fetches its runtime.
         images: DATA to compare on, like those learnt from; without, a photograph.
         quantize: int8: also write NAME.int8.onnx, a quarter as large, and measure what it loses and how much faster it is.
         data_dir: Folder that holds named data sets.
@@ -38,6 +40,15 @@ def export(
     """
     from isthmus.exporting import export as write
 
+    if (out is None) == (web is None):
+        raise UsageError("Give either --out NAME.onnx or --web FOLDER.")
+    if web is not None:
+        from isthmus.web.standalone import export_page
+
+        files = export_page(load_model(model, "cpu"), web, model.stem, overwrite=overwrite)
+        show({"web": printable(str(web)), "files": len(files)}, f"{printable(str(web))}/index.html: serve that folder", json)
+        return 0
+    assert out is not None
     result = write(load_model(model, "cpu"), out, images, quantize=quantize, data_dir=data_dir, overwrite=overwrite).to_json()
     lines = [
         f"{part['path']}: the {part['name']}, {part['bytes']:,} bytes, within {part['largest_difference']:.1g} of the model"

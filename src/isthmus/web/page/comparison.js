@@ -1,14 +1,13 @@
 /** A picture before and after, on one canvas: a divider, zoom, and a map of what was changed. */
 
-import { postForm } from "./api.js";
-
-/** A picture file as a canvas; what the browser cannot show (16-bit TIFF, ...) comes through the server. */
-export async function pixelsOf(file) {
+/** A picture file as a canvas; `preview` makes something that the browser can show of what it cannot (16-bit TIFF, ...). */
+export async function pixelsOf(file, preview) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
-  } catch {
-    bitmap = await createImageBitmap(await (await postForm("preview", { image: file })).blob());
+  } catch (error) {
+    if (!preview) throw error;
+    bitmap = await createImageBitmap(await preview(file));
   }
   const canvas = document.createElement("canvas");
   canvas.width = bitmap.width;

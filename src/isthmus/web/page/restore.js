@@ -110,8 +110,8 @@ export function openRestore() {
     list();
     $("viewer").hidden = false;
     try {
-      const before = await pixelsOf(item.file);
-      const after = item.result ? await pixelsOf(item.result) : before;
+      const before = await pixelsOf(item.file, preview);
+      const after = item.result ? await pixelsOf(item.result, preview) : before;
       if (shown !== item) return;
       comparison.set(before, after);
       numbers(item, before, after);
@@ -161,7 +161,7 @@ export function openRestore() {
   $("truth").addEventListener("change", async () => {
     const [found] = chosen($("truth"));
     if (!found || !shown) return;
-    try { shown.truth = await pixelsOf(found.file); } catch (error) { return say(error.message, true); }
+    try { shown.truth = await pixelsOf(found.file, preview); } catch (error) { return say(error.message, true); }
     show(shown);
   });
   const drop = $("drop");
@@ -182,6 +182,8 @@ export function openRestore() {
   list();
   return { offer };
 }
+
+const preview = async (image) => (await postForm("preview", { image })).blob();
 
 const size = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 

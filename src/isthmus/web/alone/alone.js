@@ -1,0 +1,70 @@
+/** A page that restores a picture on the visitor's own machine, without any server. */
+
+import { Comparison, pixelsOf } from "./comparison.js";
+import { chosen, dropped, save } from "./files.js";
+
+const DOES = { denoise: "Take noise out", noisy: "Take noise out", repair: "Repair JPEG", colorize: "Colour", pairs: "Restore" };
+
+const $ = (id) => document.getElementById(id);
+const comparison = new Comparison($("view"), $("divider"));
+const about = await (await fetch("model.json")).json();
+const does = about.enlarges > 1 ? `Enlarge × ${about.enlarges}` : DOES[about.task] ?? "Restore";
+document.title = $("title").textContent = `${does}: ${about.name}`;
+
+let worker = null, busy = false, name = "";
+begin();
+
+/** Start what computes; a picture that it is at is forgotten. */
+function begin() {
+  worker?.terminate();
+  worker = new Worker("worker.js", { type: "module" });
+  worker.postMessage({ about });
+  worker.onmessage = ({ data }) => ({ ready, share, result, failed: fail }[data.what](data));
+  worker.onerror = (event) => fail({ message: event.message || "this browser cannot run the model" });
+}
+
+function ready() { if (!busy) $("status").textContent = "Ready."; }
+
+function share({ share: done }) { $("progress").value = done; }
+
+function fail({ message }) { end(`It did not work: ${message}`); }
+
+function end(text) {
+  busy = false;
+  for (const id of ["progress", "cancel"]) $(id).hidden = true;
+  $("status").textContent = text;
+}
+
+async function restore(files) {
+  if (busy || !files.length) return;
+  busy = true;
+  let before;
+  try {
+    before = await pixelsOf(files[0].file);
+  } catch {
+    return end("This browser does not show that picture: bring a PNG, JPEG or WebP.");
+  }
+  name = files[0].file.name.replace(/\.[^.]*$/, "");
+  for (const id of ["progress", "cancel"]) $(id).hidden = false;
+  $("status").textContent = `${before.width} × ${before.height} pixels …`;
+  comparison.before = before;
+  const { data } = before.getContext("2d").getImageData(0, 0, before.width, before.height);
+  worker.postMessage({ pixels: data, width: before.width, height: before.height }, [data.buffer]);
+}
+
+function result({ pixels, width, height, seconds }) {
+  const after = document.createElement("canvas");
+  Object.assign(after, { width, height });
+  after.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(pixels, width, height), 0, 0);
+  $("viewer").hidden = false;
+  comparison.set(comparison.before, after);
+  end(`Done in ${seconds.toFixed(1)} s.`);
+}
+
+$("files").addEventListener("change", () => restore(chosen($("files"))));
+$("cancel").addEventListener("click", () => { begin(); end("Stopped."); });
+$("download").addEventListener("click", () => comparison.after.toBlob((blob) => save(blob, `${name}-restored.png`)));
+const drop = $("drop");
+for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
+drop.addEventListener("drop", async (event) => { event.preventDefault(); restore(await dropped(event.dataTransfer)); });
