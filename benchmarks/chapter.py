@@ -42,7 +42,7 @@ from isthmus.datasets import Dataset, open_data
 from isthmus.devices import has_fast_bfloat16
 from isthmus.images import to_unit
 from isthmus.recipes.chapter import CHAPTER
-from isthmus.training import Trainer
+from isthmus.trainer import Trainer
 
 BARS = {"dense": 20, "convolutional": 15, "denoising": 25}
 """How many times faster than the book's recipe in Keras isthmus wants to be."""

@@ -12,7 +12,7 @@ from isthmus import modelfile
 from isthmus.datasets import open_data, train_and_test
 from isthmus.recipes import RECIPES
 from isthmus.runs import Run
-from isthmus.training import Trainer, one_cycle
+from isthmus.trainer import Trainer, one_cycle
 
 WEIGHTS = {"model": "dense", "epochs": 2, "device": "cpu"}
 

@@ -13,7 +13,7 @@ from isthmus.datasets import hold_out, open_data, train_and_test
 from isthmus.errors import Interrupted, IsthmusError, UsageError
 from isthmus.recipes import Recipe, find_recipe
 from isthmus.restoring import Model
-from isthmus.training import Trainer
+from isthmus.trainer import Trainer
 from isthmus.tuning import Tried, choose, find_frontier, search, tune
 
 SHORT = {"model": "dense", "epochs": 4, "device": "cpu", "code": 8, "tell": lambda sentence: None}

@@ -22,7 +22,7 @@ from isthmus.errors import DataError, UsageError
 from isthmus.images import Array
 from isthmus.recipes import Recipe
 from isthmus.restoring import Model
-from isthmus.training import Trainer
+from isthmus.trainer import Trainer
 
 FLOATS = (np.float32, np.float64)
 

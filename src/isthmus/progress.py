@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isthmus.training import Moment
+    from isthmus.trainer import Moment
 
 
 def say(sentence: str) -> None:

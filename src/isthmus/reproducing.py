@@ -25,7 +25,8 @@ from isthmus.recipes.recipe import Recipe
 from isthmus.report import Figure, Section, write_report
 from isthmus.restoring import Model
 from isthmus.tables import chapter_table, probe_table, score_table
-from isthmus.training import Moment, train
+from isthmus.trainer import Moment
+from isthmus.training import train
 
 QUICK_DATA = "mnist-5k"
 QUICK_EPOCHS = {"dense": 60, "convolutional": 25, "denoising": 16}

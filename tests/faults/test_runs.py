@@ -21,7 +21,7 @@ from isthmus import modelfile
 from isthmus.datasets import open_data
 from isthmus.recipes import Recipe
 from isthmus.runs import Run
-from isthmus.training import Trainer
+from isthmus.trainer import Trainer
 
 CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.previous.safetensors")
 

@@ -31,7 +31,7 @@ from isthmus.recipes import Recipe
 from isthmus.restoring import Model
 from isthmus.runs import StopRequest, compare
 from isthmus.subjects import check_measurable, example_of, give_back
-from isthmus.training import Moment, Trainer
+from isthmus.trainer import Moment, Trainer
 from isthmus.tuning.frontier import Tried
 
 if TYPE_CHECKING:

@@ -210,7 +210,8 @@ def _note(curve: list[tuple[float, float]], seconds: float, loss: float) -> None
 
 def _learn(pipe: Connection, pictures: str, out: str, fields: dict[str, Any], resume: bool) -> None:
     """Train, in a process of its own."""
-    from isthmus.training import Moment, train
+    from isthmus.trainer import Moment
+    from isthmus.training import train
 
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl+C in the server's terminal is for the server, which then asks for a stop once
