@@ -49,9 +49,10 @@ def test_46_a_body_that_is_too_large_is_refused(serving):
     sentence = {"detail": "The request is larger than the 10,000 bytes that the server takes at once."}
     told = restore(address, b"x" * 1_000_000)
     assert (told.status_code, told.json()) == (413, sentence)
+    begin = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
     untold = httpx.post(
         f"{address}/api/restore",
-        content=(b"--x\r\n" + b"x" * 5000 for _ in range(10)),  # in parts, without a length
+        content=iter([begin, *[b"x" * 5000] * 10]),  # in parts, without a length
         headers={"Content-Type": "multipart/form-data; boundary=x"},
     )
     assert (untold.status_code, untold.json()) == (413, sentence)
