@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -140,6 +141,18 @@ def test_on_a_narrow_screen_nothing_is_cut_off(visit, three):
         page.locator(f'nav a[href="#{room}"]').click()
         expect(page.locator(f"#{room}")).to_be_visible()
         assert Image.open(io.BytesIO(page.screenshot(full_page=True))).width == 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("room", ["restore", "explore", "train", "api.html"])
+def test_nothing_hinders_a_screen_reader_or_weak_eyes(visit, three, address, room, scheme):
+    page = visit(color_scheme=scheme, bypass_csp=True)  # the policy would keep the checker out as well
+    if room == "restore":
+        restored(page, three)
+    else:
+        page.goto(f"{address}/{room}" if room == "api.html" else f"{address}/#{room}")
+        expect(page.locator("main h2" if room == "api.html" else f"#{room}").first).to_be_visible()
+    assert Axe().run(page).response["violations"] == []
 
 
 def test_in_the_dark(visit):

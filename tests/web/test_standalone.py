@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -64,6 +65,10 @@ def test_the_page_gives_what_the_library_gives(photographic, task, served, brows
     assert download.value.suggested_filename == "large-restored.png"
     context.close()
     assert complaints == []
+    page = browser.new_page(bypass_csp=True)  # the policy would keep the checker out as well
+    page.goto(address)
+    assert Axe().run(page).response["violations"] == []
+    page.close()
 
 
 def test_what_cannot_be_a_page_is_told(photographic, dense, tmp_path):

@@ -36,10 +36,10 @@ for (const [path, calls] of Object.entries(description.paths)) {
     if (rows.length) {
       const table = document.createElement("table");
       const head = table.insertRow();
-      for (const name of ["name", "in", "what", "", ""]) head.append(Object.assign(document.createElement("th"), { textContent: name }));
+      for (const name of ["name", "in", "what", "default", "meaning"]) head.append(Object.assign(document.createElement("th"), { textContent: name }));
       for (const [name, where, what, required, about, usual] of rows) {
         const row = table.insertRow();
-        const note = required ? "needed" : usual === undefined || usual === null ? "" : `else ${JSON.stringify(usual)}`;
+        const note = required ? "needed" : usual === undefined || usual === null ? "" : JSON.stringify(usual);
         for (const value of [name, where, what, note, about ?? ""]) row.insertCell().textContent = value;
       }
       section.append(table);
