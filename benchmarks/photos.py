@@ -162,7 +162,7 @@ def scaled(image: Array, scale: float) -> Array:
 
 
 def repair(bench: Bench) -> None:
-    for quality in (10, 20, 40):
+    for quality in (10, 20, 40, 80):
 
         def damage(picture: Array, quality: int = quality) -> tuple[Array, Array]:
             file = io.BytesIO()

@@ -118,3 +118,14 @@ def test_what_a_warp_brings_in_from_outside_is_black():
 def test_strengths_that_cannot_be_meant_are_refused(wrong, message):
     with pytest.raises(UsageError, match=message):
         wrong()
+
+
+def test_jpeg_of_a_range_of_qualities_rounds_as_often_to_twice_a_step_as_to_once():
+    image = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    of_quality = torch.cat([parse(f"jpeg({quality})")(image, torch.Generator()) for quality in range(5, 96)])
+    coded = parse("jpeg(5, best=95)")(image.expand(600, -1, -1, -1), torch.Generator().manual_seed(0))
+    quality = 5 + torch.cdist(coded.flatten(1), of_quality.flatten(1)).argmin(1)
+    assert all((one == of_quality[place - 5]).all() for one, place in zip(coded, quality, strict=True))
+    for finer, coarser in ((5, 10), (10, 20), (75, 87), (80, 90)):  # steps of 1000, 500, 250, 50, 25, 40 and 20 percent
+        share = ((quality >= finer) & (quality < coarser)).float().mean()
+        assert abs(share - np.log(2) / np.log(100)) < 0.05

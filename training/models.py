@@ -1,6 +1,7 @@
 """The models that ship: how each is trained, and how its file is made.
 
     python training/photographs.py --out PHOTOS
+    python training/leaves.py --photographs PHOTOS
     python training/models.py train denoise-gray --photographs PHOTOS --out TRAINED
     python training/models.py ship denoise-gray --out TRAINED --scores SCORES.jsonl
 
@@ -28,7 +29,7 @@ class Shipped:
     """How a model that ships is trained."""
 
     pictures: str
-    """The folder of training/photographs.py's."""
+    """The folder of training/photographs.py's and training/leaves.py's."""
     start: str
     """The model whose weights it begins with."""
     epochs: int
@@ -41,11 +42,11 @@ NOISE = "gaussian-noise(0.2157, clip=False, least=0)"
 
 MODELS = {
     "denoise-gray": Shipped("gray", "", 24, {"task": "denoise", "corruption": NOISE}),
-    "denoise-color": Shipped("color", "denoise-gray", 8, {"task": "denoise", "corruption": NOISE}),
+    "denoise-color": Shipped("squares-color", "denoise-gray", 16, {"task": "denoise", "corruption": NOISE}),
     "upscale-x2": Shipped("squares-color", "denoise-color", 7, {"task": "upscale", "factor": 2}),
     "upscale-x3": Shipped("squares-color", "upscale-x2", 3, {"task": "upscale", "factor": 3}),
     "upscale-x4": Shipped("squares-color", "upscale-x3", 3, {"task": "upscale", "factor": 4}),
-    "repair": Shipped("squares-both", "denoise-color", 5, {"task": "repair", "corruption": "jpeg(5, best=80)"}),
+    "repair": Shipped("squares-both", "denoise-color", 5, {"task": "repair", "corruption": "jpeg(5, best=95)"}),
     "colorize": Shipped("color", "denoise-color", 3, {"task": "colorize"}),
 }
 
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("act", choices=["train", "ship"])
     parser.add_argument("name", choices=MODELS)
     parser.add_argument("--out", type=Path, required=True, help="folder of the trained models")
-    parser.add_argument("--photographs", type=Path, help="what training/photographs.py has written")
+    parser.add_argument("--photographs", type=Path, help="what training/photographs.py and leaves.py have written")
     parser.add_argument("--scores", type=Path, help="what benchmarks/photos.py has printed")
     parser.add_argument("--epochs", type=int, help="instead of the model's own")
     options = parser.parse_args()
@@ -88,7 +89,7 @@ def ship(name: str, out: Path, scores: Path) -> None:
     shipped = MODELS[name]
     rows = [json.loads(line) for line in scores.read_text().splitlines()]
     start = shipped.start or ("an earlier training of the same" if model.recipe.start else "")
-    model.recipe = dataclasses.replace(model.recipe, data=f"training/photographs.py, {shipped.pictures}", start=start)
+    model.recipe = dataclasses.replace(model.recipe, data=f"training/photographs.py and leaves.py, {shipped.pictures}", start=start)
     model.about["data"] |= {"title": model.recipe.data}
     model.about |= {
         "scores": [scored(row) for row in rows if row.get("method", "").split(",")[0] == f"isthmus {name}"],

@@ -84,7 +84,8 @@ class Jpeg(Corruption):
     quality: int = 30
     """The encoder's setting, from 1 (coarsest) to 100."""
     best: int | None = None
-    """Highest setting, where each image is to get one of its own, drawn evenly from `quality` up."""
+    """Highest setting, where each image is to get one of its own between `quality` and this: the steps to which numbers are rounded
+    are as likely to lie between 1 and 2 as between 2 and 4."""
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -96,11 +97,22 @@ class Jpeg(Corruption):
         """Return the batch, each image through an encoder and a decoder in 8 bits."""
         import torch
 
-        top = (self.quality if self.best is None else self.best) + 1
-        settings = torch.randint(self.quality, top, (len(clean),), generator=generator, device=clean.device).tolist()
+        coarsest, finest = _step(self.quality), _step(self.quality if self.best is None else self.best)
+        shares = torch.rand(len(clean), generator=generator, device=clean.device).tolist()
+        settings = [_quality(coarsest ** (1 - share) * finest**share) for share in shares]
         pixels = clean.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
         coded = np.stack([_through_jpeg(image, quality) for image, quality in zip(pixels, settings, strict=True)])
         return torch.from_numpy(coded).to(clean.device).to(clean.dtype) / 255
+
+
+def _step(quality: int) -> float:
+    """Return to how coarse steps numbers are rounded, in percent of those of quality 50; as libjpeg reckons them."""
+    return 5000 / quality if quality < 50 else max(1.0, 200.0 - 2 * quality)
+
+
+def _quality(step: float) -> int:
+    """Return the setting whose steps are nearest."""
+    return min(100, round(5000 / step if step > 100 else (200 - step) / 2))
 
 
 def _through_jpeg(image: Array, quality: int) -> Array:
