@@ -55,6 +55,11 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
+        self.part = ""
+
+    def say(self, **facts: Any) -> None:
+        """Print a line of JSON."""
+        print(json.dumps({"part": self.part, **facts}), flush=True)
 
     def model(self, name: str) -> isthmus.Model | None:
         path = self.options.models / f"{name}.safetensors"
@@ -63,7 +68,7 @@ class Bench:
     def methods(self, name: str, others: dict[str, Method]) -> dict[str, Method]:
         model = self.model(name)
         if model is None:
-            print(json.dumps({"model": name, "skipped": "there is no such model file"}), flush=True)
+            self.say(method=f"isthmus {name}", skipped="there is no such model file")
             return {} if self.options.own else others
         own = {f"isthmus {name}": model.restore}
         if self.options.own:
@@ -79,7 +84,7 @@ class Bench:
     def row(self, testset: str, level: int, method: str, values: list[dict[str, float]], seconds: float, pixels: int) -> None:
         means = {name: round(float(np.mean([value[name] for value in values])), 3) for name in values[0]}
         speed = {"seconds_per_megapixel": round(seconds / pixels * 1e6, 3)}
-        print(json.dumps({"set": testset, "level": level, "images": len(values), "method": method, **means, **speed}), flush=True)
+        self.say(set=testset, level=level, images=len(values), method=method, **means, **speed)
 
     def compare(
         self,
@@ -112,7 +117,7 @@ class Bench:
             self.row(testset, level, name, values, seconds, pixels)
         whole = not self.options.own and self.options.few is None
         for name, value in PUBLISHED.get((testset, level), {}).items() if whole else ():
-            print(json.dumps({"set": testset, "level": level, "method": f"{name}, published", "psnr_db": value}), flush=True)
+            self.say(set=testset, level=level, method=f"{name}, published", psnr_db=value)
 
 
 def psnr(restored: Array, wanted: Array) -> dict[str, float]:
@@ -205,7 +210,7 @@ def large(bench: Bench) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     facts = {"megapixels": tiled.shape[0] * tiled.shape[1] / 1e6, "seconds": round(seconds, 1)}
     tile_bytes = round((peak - before) * 1024 / model.inference.tile_side**2)
-    print(json.dumps({**facts, "peak_mb": round(peak / 1024), "bytes_for_a_pixel_of_a_tile": tile_bytes}), flush=True)
+    bench.say(method="isthmus denoise-color", **facts, peak_mb=round(peak / 1024), bytes_for_a_pixel_of_a_tile=tile_bytes)
 
 
 def speed(bench: Bench) -> None:
@@ -247,7 +252,7 @@ def main() -> None:
     bench = Bench(options)
     few = options.few
     for name in options.only:
-        options.few = few
+        options.few, bench.part = few, name
         PARTS[name](bench)
 
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 from isthmus.images import Array
-from photographs import SIDE, save
+from photographs import SIDE, save_square
 
 FINE = 4
 """Pixels that become one, on each side, so that no edge is jagged."""
@@ -47,9 +47,7 @@ def main() -> None:
         chance = np.random.default_rng((options.seed, index))
         sources = [np.asarray(Image.open(path)).reshape(-1, 3) for path in chance.choice(photographed, chance.integers(1, 3))]
         square = leaves(chance, np.concatenate([source[chance.integers(len(source), size=12)] for source in sources]))
-        for folder, prefix in (("squares-color", ""), ("squares-both", "color-")):
-            save(square, options.photographs / folder / f"{prefix}leaves{index:04}.png")
-        save(square.convert("L"), options.photographs / "squares-both" / f"gray-leaves{index:04}.png")
+        save_square(square, options.photographs, f"leaves{index:04}.png")
     print(f"{options.count} squares of leaves in {options.photographs}")
 
 

@@ -7,7 +7,8 @@
 
 `train` goes on where it was. `ship` writes the model's numbers in 16 bits into the package, with what it was trained on, the
 photographers, their licences, and the rows of SCORES.jsonl that are about it: what `benchmarks/photos.py --models TRAINED` prints.
-Every model but the first starts from another one's weights.
+Every model but the first starts from another one's weights. The files that ship have longer histories than this, in several
+sittings: docs/experiments.md tells them.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ class Shipped:
 NOISE = "gaussian-noise(0.2157, clip=False, least=0)"
 """Any strength up to 55 of 255."""
 
+QUALITY = ("denoise", "upscale", "repair", "colorize")
+"""The parts of benchmarks/photos.py that say how good a model is, not how fast."""
+
 MODELS = {
-    "denoise-gray": Shipped("gray", "", 24, {"task": "denoise", "corruption": NOISE}),
+    "denoise-gray": Shipped("squares-gray", "", 24, {"task": "denoise", "corruption": NOISE}),
     "denoise-color": Shipped("squares-color", "denoise-gray", 16, {"task": "denoise", "corruption": NOISE}),
     "upscale-x2": Shipped("squares-color", "denoise-color", 7, {"task": "upscale", "factor": 2}),
     "upscale-x3": Shipped("squares-color", "upscale-x2", 3, {"task": "upscale", "factor": 3}),
@@ -92,7 +96,7 @@ def ship(name: str, out: Path, scores: Path) -> None:
     model.recipe = dataclasses.replace(model.recipe, data=f"training/photographs.py and leaves.py, {shipped.pictures}", start=start)
     model.about["data"] |= {"title": model.recipe.data}
     model.about |= {
-        "scores": [scored(row) for row in rows if row.get("method", "").split(",")[0] == f"isthmus {name}"],
+        "scores": [scored(row) for row in rows if row["method"].split(",")[0] == f"isthmus {name}" and row["part"] in QUALITY],
         "photographs": [f"{source.name}, {source.licence}, Debian's {source.package}" for source in SOURCES],
     }
     FOLDER.mkdir(exist_ok=True)
@@ -102,7 +106,7 @@ def ship(name: str, out: Path, scores: Path) -> None:
 
 def scored(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row without the time that it took: that is the machine's."""
-    return {key: value for key, value in row.items() if key != "seconds_per_megapixel"}
+    return {key: value for key, value in row.items() if key not in ("part", "seconds_per_megapixel")}
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python training/photographs.py --out FOLDER [--packages FOLDER]
 
 Needs apt-get and dpkg-deb. FOLDER gets `color/` and `gray/`, each photograph in up to four sizes: half of the original and less, so
-that the camera's noise, the blur and the JPEG's blocks are gone. It also gets `squares-color/` and `squares-both/`: squares of such
-pictures, without those that show hardly anything, such as sky; `both` has each in colour and in gray.
+that the camera's noise, the blur and the JPEG's blocks are gone. It also gets `squares-color/`, `squares-gray/` and, with both,
+`squares-both/`: squares of such pictures, without those that show hardly anything, such as sky.
 
 There are two kinds of photographs: forty large ones, made as wallpapers; and 273 of landscapes, cities and machines, 1440 pixels
 wide, from a game whose makers collected what photographers had given away. Every photograph may be used, changed and passed on
@@ -114,7 +114,7 @@ SOURCES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for color/ and gray/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument("--packages", type=Path, help="folder for the packages; those that it holds are not fetched again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -167,11 +167,16 @@ def cut(original: Path, out: Path, name: str) -> int:
                     continue
                 box = (left, top, left + SIDE, top + SIDE)
                 file = f"{name}-{size}-{top}-{left}.png"
-                for path in (out / "squares-color" / file, out / "squares-both" / f"color-{file}"):
-                    save(picture.crop(box), path)
-                save(gray.crop(box), out / "squares-both" / f"gray-{file}")
+                save_square(picture.crop(box), out, file)
                 written += 1
     return written
+
+
+def save_square(square: Image.Image, out: Path, file: str) -> None:
+    """Write a square in colour, in gray, and both together."""
+    for kind, picture in (("color", square), ("gray", square.convert("L"))):
+        save(picture, out / f"squares-{kind}" / file)
+        save(picture, out / "squares-both" / f"{kind}-{file}")
 
 
 def detail(light: np.ndarray) -> float:
