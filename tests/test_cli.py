@@ -88,6 +88,7 @@ def test_the_module_is_the_command(start):
         (("train", "digits", "--out", "m.safetensors", "--recipe", "no.json"), "There is no recipe at no.json: no such file"),
         (("train", "digits", "--out", "m.safetensors", "--recipe"), "requires an argument"),
         (("train", "digits", "--out", "m.safetensors", "--task", "denose"), "Unknown task 'denose'. Did you mean 'denoise'?"),
+        (("colorize", "album", "--out", "o"), "No model that ships gives colours: train one with --task colorize"),
         (("train", "digits", "--out", "m.pt"), "A model's name must end in .safetensors, and m.pt does not."),
         (
             ("train", "digits", "--out", "m.safetensors", "--device", "gpu"),

@@ -214,8 +214,6 @@ def _check_installed() -> None:
 
 def _in_float32(model: Model) -> Model:
     """Return a copy of a model on the CPU that computes in float32, as what is exported does."""
-    from isthmus.restoring import Model
-
     copy = Model(model.recipe, model.image_shape, model.about, device="cpu")
     copy.network.load_state_dict(model.network.state_dict())
     copy.inference.bfloat16 = False

@@ -83,7 +83,7 @@ def denoise(data: Data, /, *, model: Path | None = None, work: Work) -> int:
 
 
 @app.command
-def colorize(data: Data, /, *, model: Path, work: Work) -> int:
+def colorize(data: Data, /, *, model: Path | None = None, work: Work) -> int:
     """Give gray photographs plausible colours: the true ones cannot be known.
 
     Example: `isthmus colorize album/ --model mine.safetensors --out in-colour/`
@@ -93,6 +93,8 @@ def colorize(data: Data, /, *, model: Path, work: Work) -> int:
         model: A model that has learnt it: train one with --task colorize on photographs in colour. None ships yet.
         work: Where to, and how.
     """
+    if model is None:
+        raise UsageError("No model that ships gives colours: train one with --task colorize, and give it as --model.")
     return _rewrite(data, [load_model(model, work.device)], work)
 
 

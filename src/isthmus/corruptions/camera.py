@@ -112,7 +112,7 @@ def _step(quality: int) -> float:
 
 def _quality(step: float) -> int:
     """Return the setting whose steps are nearest."""
-    return min(100, round(5000 / step if step > 100 else (200 - step) / 2))
+    return round(5000 / step if step > 100 else (200 - step) / 2)
 
 
 def _through_jpeg(image: Array, quality: int) -> Array:

@@ -161,6 +161,8 @@ class Folder:
 
     def _check_share(self, skipped: list[Skipped]) -> None:
         if len(skipped) > self.max_bad * len(self.files):
+            if len(self.files) == 1:
+                raise DataError(skipped[0].reason)
             raise DataError(
                 f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be used, "
                 f"more than --max-bad {self.max_bad:g} allows; the first: {skipped[0].reason}"
