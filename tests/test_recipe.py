@@ -99,8 +99,8 @@ def test_noise_becomes_the_corruption():
     ("corruption", "message"),
     [
         ("gausian-noise", "Unknown corruption 'gausian-noise'. Did you mean 'gaussian-noise'? There are: nothing, "),
-        ("gaussian-noise(loud=1)", "Cannot read 'loud=1' in 'gaussian-noise(loud=1)': gaussian-noise takes std, clip, least."),
-        ("gaussian-noise(loud)", "Cannot read 'loud' in 'gaussian-noise(loud)': gaussian-noise takes std, clip, least."),
+        ("gaussian-noise(loud=1)", "Cannot read 'loud=1' in 'gaussian-noise(loud=1)': gaussian-noise takes std, clip."),
+        ("gaussian-noise(loud)", "Cannot read 'loud' in 'gaussian-noise(loud)': gaussian-noise takes std, clip."),
         ("gaussian-noise(99)", "The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not 99."),
         ("salt-and-pepper(2)", "The share of lost pixels must lie between 0 and 1, not 2."),
         ("nothing(1)", "Cannot read '1' in 'nothing(1)': nothing takes no values."),
