@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from isthmus.colors import gray_of
-from isthmus.corruptions.corruption import Corruption
+from isthmus.corruptions.base import Corruption
 from isthmus.errors import UsageError
-from isthmus.images import Array
+from isthmus.imaging.arrays import Array
+from isthmus.imaging.bicubic import enlarge, rescale
+from isthmus.imaging.color import gray_of
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -160,57 +160,3 @@ class Downscale(Corruption):
     def as_seen(self, damaged: Tensor) -> Tensor:
         """Return the images `factor` times as large."""
         return enlarge(damaged, self.factor)
-
-
-def rescale(images: Tensor, size: tuple[int, int], scale: float) -> Tensor:
-    """Return images `(B, C, H, W)` scaled by cubic interpolation, clipped to [0, 1], as Matlab's imresize does.
-
-    Args:
-        images: The batch.
-        size: (H, W) of the result.
-        scale: How many times the result's pixels are finer.
-    """
-    import torch
-
-    rows, columns = (_weights(length, wanted, scale) for length, wanted in zip(images.shape[-2:], size, strict=True))
-    down, across = (torch.from_numpy(part).to(images) for part in (rows, columns))
-    return (down @ images @ across.T).clamp(0, 1)
-
-
-def enlarge(images: Tensor, factor: int) -> Tensor:
-    """Return images `(B, C, H, W)` a whole number of times as large, as `rescale` gives them: each pixel becomes a square of them.
-
-    Only convolutions and moves of pixels, so that it takes any size where it is exported to.
-    """
-    from torch import cat, from_numpy
-    from torch.nn import functional as F
-
-    for axis in (-2, -1):
-        length, columns = images.shape[axis], axis == -1
-        edges = [images.narrow(axis, place, 1) for place in (1 % length, 0, length - 1, (length - 2) % length)]
-        images = cat([*edges[:2], images, *edges[2:]], axis)  # two pixels mirrored at each end
-        taps = from_numpy(_weights(16, 16 * factor, factor)[8 * factor : 9 * factor, 6:11]).to(images)  # far from the edges
-        kernels = taps[:, None, None, :] if columns else taps[:, None, :, None]
-        batch, channels, height, width = images.shape
-        fine = F.conv2d(images.reshape(-1, 1, height, width), kernels)  # (B x C, factor, H, W)
-        fine = fine.movedim(1, -1) if columns else fine.movedim(1, 2)
-        height, width = (height, (width - 4) * factor) if columns else ((height - 4) * factor, width)
-        images = fine.reshape(batch, channels, height, width)
-    return images.clamp(0, 1)
-
-
-@lru_cache(maxsize=64)
-def _weights(length: int, wanted: int, scale: float) -> Array:
-    """Return how much of each old pixel goes into each new one, `(wanted, length)` float32."""
-    width = 4 / min(scale, 1)
-    middle = (np.arange(wanted) + 0.5) / scale - 0.5
-    places = np.floor(middle - width / 2)[:, None] + np.arange(int(np.ceil(width)) + 2)
-    distance = np.abs(middle[:, None] - places) * min(scale, 1)
-    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    shares = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
-    shares /= shares.sum(1, keepdims=True)
-    mirrored = np.r_[np.arange(length), np.arange(length)[::-1]][places.astype(int) % (2 * length)]
-    weights = np.zeros((wanted, length))
-    np.add.at(weights, (np.arange(wanted)[:, None], mirrored), shares)
-    return weights.astype(np.float32)

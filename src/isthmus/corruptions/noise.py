@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.corruptions.corruption import Corruption
+from isthmus.corruptions.base import Corruption
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
