@@ -39,10 +39,10 @@ from torch.nn import functional as F
 
 import isthmus
 from isthmus.datasets import Dataset, open_data
-from isthmus.devices import has_fast_bfloat16
-from isthmus.images import to_unit
+from isthmus.imaging.arrays import to_unit
+from isthmus.inference.device import has_fast_bfloat16
 from isthmus.recipes.chapter import CHAPTER
-from isthmus.trainer import Trainer
+from isthmus.training.trainer import Trainer
 
 BARS = {"dense": 20, "convolutional": 15, "denoising": 25}
 """How many times faster than the book's recipe in Keras isthmus wants to be."""

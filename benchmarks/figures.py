@@ -16,12 +16,12 @@ import torch
 from skimage import data
 
 import isthmus
-from isthmus import figures
 from isthmus.corruptions import parse
-from isthmus.files import write_whole
-from isthmus.images import Array
-from isthmus.metrics import psnr_db
-from isthmus.shipped import FOLDER
+from isthmus.evaluation.metrics import psnr_db
+from isthmus.imaging.arrays import Array
+from isthmus.pretrained import FOLDER
+from isthmus.report import figures
+from isthmus.storage.atomic import write_whole
 
 SIDE = 180
 """Of the cut-outs that are shown."""

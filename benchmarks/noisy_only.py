@@ -19,7 +19,7 @@ from PIL import Image
 from skimage.restoration import denoise_nl_means
 
 import isthmus
-from isthmus.images import Array
+from isthmus.imaging.arrays import Array
 
 SIGMA = 25 / 255
 

@@ -26,9 +26,9 @@ from sklearn.metrics import roc_auc_score
 
 import isthmus
 from isthmus.datasets import open_data
-from isthmus.datasets.named import embedded
+from isthmus.datasets.catalog import embedded
 from isthmus.errors import DataError
-from isthmus.images import Array, resize, to_unit
+from isthmus.imaging.arrays import Array, resize, to_unit
 
 RECIPE = {"model": "dense", "code": 32, "hidden": (512, 128), "code_kind": "linear", "learning_rate": 3e-3}
 """Of the nine digits' models."""

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, median_filter
 
 import isthmus
-from isthmus.images import Array, to_unit
-from isthmus.metrics import psnr_db
-from isthmus.pictures import read_picture
+from isthmus.evaluation.metrics import psnr_db
+from isthmus.imaging.arrays import Array, to_unit
+from isthmus.imaging.picture import read_picture
 
 PAGES = Path(__file__).parents[1] / "training" / "pages.py"
 

@@ -34,9 +34,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from isthmus.datasets import Dataset, open_data
-from isthmus.images import to_unit
-from isthmus.metrics import mean_squared_error
-from isthmus.tables import Table
+from isthmus.evaluation.metrics import mean_squared_error
+from isthmus.imaging.arrays import to_unit
+from isthmus.report.tables import Table
 from peers_one import METHODS
 
 REFERENCE = "isthmus chapter-dense"

@@ -194,7 +194,7 @@ def learn_isthmus(images: np.ndarray, epochs: int | None, *, recipe: str, as_the
     from isthmus.datasets import Dataset
     from isthmus.recipes import find_recipe
     from isthmus.recipes.chapter import CHAPTER
-    from isthmus.trainer import Trainer
+    from isthmus.training.trainer import Trainer
 
     chosen = replace(CHAPTER["dense"].as_in_the_book(), epochs=EPOCHS, loss=loss) if as_the_peers else find_recipe(recipe)
     chosen = replace(chosen, epochs=epochs or chosen.epochs)

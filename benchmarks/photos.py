@@ -25,10 +25,10 @@ from PIL import Image
 from skimage import color, restoration
 
 import isthmus
-from isthmus.corruptions.camera import rescale
-from isthmus.images import Array
-from isthmus.metrics import METRICS
-from isthmus.shipped import FOLDER
+from isthmus.evaluation.metrics import METRICS
+from isthmus.imaging.arrays import Array
+from isthmus.imaging.bicubic import rescale
+from isthmus.pretrained import FOLDER
 
 PUBLISHED = {
     ("BSD68", 15): {"BM3D": 31.07, "DnCNN": 31.73, "FFDNet": 31.63, "DRUNet": 31.91},

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from isthmus.imaging.arrays import Array
+from isthmus.pretrained import FOLDER
 from PIL import Image
 from skimage import restoration
 
-from isthmus.images import Array
-from isthmus.shipped import FOLDER
 from photos import Bench, Method, psnr
 
 Picture = Array
@@ -187,8 +187,8 @@ def denoisers(bench: Bench) -> dict[str, Method]:
     except ImportError:
         bench.say(method="BM3D", skipped="bm3d is not installed")
     else:
-        methods["BM3D"] = lambda seen: 255 * bm3d_rgb(
-            seen / 255, max(0.004, float(np.mean(restoration.estimate_sigma(seen / 255, channel_axis=-1))))
+        methods["BM3D"] = lambda seen: (
+            255 * bm3d_rgb(seen / 255, max(0.004, float(np.mean(restoration.estimate_sigma(seen / 255, channel_axis=-1)))))
         )
     return methods
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import isthmus
-from isthmus.probing import probe
-from isthmus.restoring import Model
+from isthmus.evaluation.probe import probe
+from isthmus.model import Model
 
 RECIPES = ("dense-best", "conv-best", "features", "vae")
 

@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.alternatives import FILTERS
 from isthmus.datasets import open_data
-from isthmus.images import Array, from_unit, to_unit
+from isthmus.evaluation.baselines import FILTERS
+from isthmus.imaging.arrays import Array, from_unit, to_unit
 from isthmus.recipes.chapter import CHAPTER
-from isthmus.training import train
+from isthmus.training.train import train
 
 BAR_IMAGES_PER_SECOND = 5_000
 RUNS = 5

@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier
 
 import isthmus
 from isthmus.datasets import Dataset, open_data
-from isthmus.images import Array, to_unit
+from isthmus.imaging.arrays import Array, to_unit
 
 COUNT = 10_000
 

@@ -17,8 +17,8 @@ from skimage.data import astronaut, chelsea, coffee
 
 import isthmus
 from isthmus import cli
-from isthmus.datasets.named import embedded
-from isthmus.restoring import Model
+from isthmus.datasets.catalog import embedded
+from isthmus.model import Model
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

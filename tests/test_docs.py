@@ -13,10 +13,10 @@ from PIL import Image
 from skimage.data import astronaut, chelsea, coffee
 
 from isthmus.corruptions import CORRUPTIONS
+from isthmus.datasets.catalog import embedded
 from isthmus.datasets.idx import write_idx
-from isthmus.datasets.named import embedded
-from isthmus.models import MODELS
-from isthmus.tasks import TASKS
+from isthmus.networks import MODELS
+from isthmus.recipes.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

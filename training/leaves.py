@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.ndimage import gaussian_filter
 
-from isthmus.images import Array
+from isthmus.imaging.arrays import Array
 from photographs import SIDE, save_square
 
 FINE = 4

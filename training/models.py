@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import isthmus
-from isthmus.shipped import FOLDER
+from isthmus.pretrained import FOLDER
 from photographs import SOURCES
 
 

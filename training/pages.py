@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
-from isthmus.images import Array, from_unit
+from isthmus.imaging.arrays import Array, from_unit
 
 HEIGHT, WIDTH, MARGIN = 800, 600, 45
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from isthmus.pictures import read_picture
+from isthmus.imaging.picture import read_picture
 
 SHRINK = (2.0, 2.8, 4.0, 5.6)
 """An original's sides are divided by these."""

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from isthmus.errors import UsageError as UsageError
     from isthmus.estimator import Autoencoder as Autoencoder
     from isthmus.estimator import Denoiser as Denoiser
-    from isthmus.evaluating import evaluate as evaluate
+    from isthmus.evaluation.scorecard import evaluate as evaluate
+    from isthmus.model import Model as Model
+    from isthmus.model import load as load
     from isthmus.recipes import Recipe as Recipe
-    from isthmus.restoring import Model as Model
-    from isthmus.restoring import load as load
-    from isthmus.training import train as train
+    from isthmus.training.train import train as train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "train": "isthmus.training",
-    "load": "isthmus.restoring",
-    "Model": "isthmus.restoring",
+    "train": "isthmus.training.train",
+    "load": "isthmus.model",
+    "Model": "isthmus.model",
     "Recipe": "isthmus.recipes",
-    "evaluate": "isthmus.evaluating",
+    "evaluate": "isthmus.evaluation.scorecard",
     "Autoencoder": "isthmus.estimator",
     "Denoiser": "isthmus.estimator",
     "IsthmusError": "isthmus.errors",

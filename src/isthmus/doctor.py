@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from isthmus import shipped
-from isthmus.datasets.named import cache_folder
-from isthmus.devices import choose_device, has_fast_bfloat16
+from isthmus import pretrained
+from isthmus.datasets.catalog import cache_folder
 from isthmus.errors import printable
-from isthmus.restoring import load
+from isthmus.inference.device import choose_device, has_fast_bfloat16
+from isthmus.model import load
 
 EXTRAS = {
     "web": ("the page", "fastapi"),
@@ -83,7 +83,7 @@ def examine(device: str = "auto") -> Checkup:
         "memory_gb": _memory_gb(),
         "device": chosen.type,
         "arithmetic": "bfloat16" if fast else "float32",
-        "models_that_ship": len(shipped.names()),
+        "models_that_ship": len(pretrained.names()),
         "cache": printable(str(cache)),
         "cache_mb": round(sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) / 1e6) if cache.is_dir() else 0,
     }

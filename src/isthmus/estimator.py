@@ -19,10 +19,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from isthmus.datasets import Dataset, hold_out
 from isthmus.errors import DataError, UsageError
-from isthmus.images import Array
+from isthmus.imaging.arrays import Array
+from isthmus.model import Model
 from isthmus.recipes import Recipe
-from isthmus.restoring import Model
-from isthmus.trainer import Trainer
+from isthmus.training.trainer import Trainer
 
 FLOATS = (np.float32, np.float64)
 

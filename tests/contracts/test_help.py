@@ -4,16 +4,16 @@ import re
 
 import pytest
 
-from isthmus.codes import CODES
 from isthmus.datasets import SPLITS
-from isthmus.devices import DEVICES
-from isthmus.losses import LOSSES
-from isthmus.models import MODELS
-from isthmus.novelty import SCORES
-from isthmus.probing import CLASSIFIERS
+from isthmus.evaluation.novelty import SCORES
+from isthmus.evaluation.probe import CLASSIFIERS
+from isthmus.inference.device import DEVICES
+from isthmus.networks import MODELS
+from isthmus.networks.bottlenecks import CODES
+from isthmus.networks.losses import LOSSES
 from isthmus.recipes import RECIPES
 from isthmus.recipes.recipe import PRECISIONS, SCHEDULES
-from isthmus.tasks import TASKS
+from isthmus.recipes.tasks import TASKS
 
 NAMED = {
     "--recipe": RECIPES,

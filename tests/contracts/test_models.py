@@ -5,12 +5,12 @@ import pytest
 import torch
 
 import isthmus
-from isthmus.bounds import importance_weighted_bound
-from isthmus.codes import CODES
-from isthmus.losses import LOSSES
-from isthmus.models import MODELS, propagate
-from isthmus.restoring import Model
-from isthmus.tasks import TASKS
+from isthmus.evaluation.likelihood import importance_weighted_bound
+from isthmus.model import Model
+from isthmus.networks import MODELS, propagate
+from isthmus.networks.bottlenecks import CODES
+from isthmus.networks.losses import LOSSES
+from isthmus.recipes.tasks import TASKS
 
 SHAPES = [(1, 28, 28), (3, 8, 8), (1, 1, 1), (1, 1, 9), (2, 7, 1), (3, 13, 5), (4, 17, 31)]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.datasets import named
+from isthmus.datasets import catalog
 from isthmus.datasets.idx import write_idx
 
 FILE = "train-images-idx3-ubyte.gz"
@@ -164,9 +164,9 @@ def test_22_fewer_images_than_a_batch_train(model, count, tmp_path, digits, run)
 def test_23_a_download_with_the_wrong_hash_is_deleted_and_fails(server, cache):
     folder, address = server
     (folder / FILE).write_bytes(b"not what was promised")
-    download = named.Download(mirrors=(address,), sha256={FILE: "0" * 64})
+    download = catalog.Download(mirrors=(address,), sha256={FILE: "0" * 64})
     with pytest.raises(isthmus.DataError) as refused:
-        named.find("mnist", download=download)
+        catalog.find("mnist", download=download)
     assert str(refused.value) == (
         f"mnist is not on this machine, and {address} gave a file with another SHA-256, which was deleted. "
         f"Bring {FILE} and put them into {cache}, or name a folder with --data-dir that has them in mnist/."
@@ -179,8 +179,8 @@ def test_23_a_wrong_mirror_is_passed_over_for_the_next(server, cache):
     (folder / "wrong").mkdir()
     (folder / "wrong" / FILE).write_bytes(b"wrong")
     (folder / FILE).write_bytes(b"right")
-    download = named.Download(mirrors=(f"{address}wrong/", address), sha256={FILE: hashlib.sha256(b"right").hexdigest()})
-    assert named.find("mnist", download=download) == (cache / FILE,)
+    download = catalog.Download(mirrors=(f"{address}wrong/", address), sha256={FILE: hashlib.sha256(b"right").hexdigest()})
+    assert catalog.find("mnist", download=download) == (cache / FILE,)
     assert (cache / FILE).read_bytes() == b"right"
 
 
@@ -193,7 +193,7 @@ def closed_port():
 def test_24_offline_says_what_to_bring_and_where_to_put_it(cache):
     mirrors = (closed_port(), closed_port())
     with pytest.raises(isthmus.DataError) as refused:
-        named.find("mnist", download=named.Download(mirrors=mirrors, sha256={FILE: "0" * 64, "b.gz": "0" * 64}))
+        catalog.find("mnist", download=catalog.Download(mirrors=mirrors, sha256={FILE: "0" * 64, "b.gz": "0" * 64}))
     assert str(refused.value) == (
         f"mnist is not on this machine, and {mirrors[0]} cannot be reached; {mirrors[1]} cannot be reached. "
         f"Bring {FILE}, b.gz and put them into {cache}, or name a folder with --data-dir that has them in mnist/."
@@ -203,13 +203,13 @@ def test_24_offline_says_what_to_bring_and_where_to_put_it(cache):
 def test_24_offline_takes_what_is_cached(cache):
     cache.mkdir(parents=True)
     (cache / FILE).write_bytes(b"right")
-    download = named.Download(mirrors=(closed_port(),), sha256={FILE: hashlib.sha256(b"right").hexdigest()})
-    assert named.find("mnist", download=download) == (cache / FILE,)
+    download = catalog.Download(mirrors=(closed_port(),), sha256={FILE: hashlib.sha256(b"right").hexdigest()})
+    assert catalog.find("mnist", download=download) == (cache / FILE,)
 
 
 def test_24_offline_takes_a_users_own_files_zipped_or_not(tmp_path, cache):
-    download = named.Download(mirrors=(closed_port(),), sha256={FILE: "0" * 64})
+    download = catalog.Download(mirrors=(closed_port(),), sha256={FILE: "0" * 64})
     (tmp_path / "own" / "mnist").mkdir(parents=True)
     unzipped = tmp_path / "own" / "mnist" / "train-images-idx3-ubyte"
     unzipped.write_bytes(b"mine")
-    assert named.find("mnist", tmp_path / "own", download) == (unzipped,)
+    assert catalog.find("mnist", tmp_path / "own", download) == (unzipped,)

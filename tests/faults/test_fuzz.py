@@ -12,9 +12,9 @@ from PIL import Image
 import isthmus
 from isthmus.datasets.arrays import read_npy, read_npz
 from isthmus.datasets.idx import read_idx, write_idx
-from isthmus.images import check_values
-from isthmus.pictures import read_picture
-from isthmus.restoring import load
+from isthmus.imaging.arrays import check_values
+from isthmus.imaging.picture import read_picture
+from isthmus.model import load
 
 fuzz = settings(max_examples=50, deadline=None, derandomize=True)
 

@@ -14,7 +14,7 @@ from PIL import Image
 import isthmus
 from isthmus.datasets import Folder
 from isthmus.errors import DataError
-from isthmus.pictures import read_picture
+from isthmus.imaging.picture import read_picture
 
 
 @pytest.fixture

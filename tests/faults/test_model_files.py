@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 import isthmus
-from isthmus import modelfile
+from isthmus.storage import model_file
 
 WIDE = {"code": 1 << 20, "hidden": [1 << 20], "decoder_hidden": [1 << 20]}
 
@@ -21,10 +21,10 @@ def rewritten(tmp_path, model_files):
     """Return what writes the dense model's file with other tensors or other facts, checksum and all."""
 
     def rewrite(change):
-        tensors, about = modelfile.read(model_files["dense"], "model")
+        tensors, about = model_file.read(model_files["dense"], "model")
         change(tensors, about)
         about = {key: value for key, value in about.items() if key != "sha256"}
-        modelfile.write(tmp_path / "model.safetensors", "model", tensors, about)
+        model_file.write(tmp_path / "model.safetensors", "model", tensors, about)
         return tmp_path / "model.safetensors"
 
     return rewrite
@@ -128,7 +128,7 @@ def test_26_a_missing_file_is_refused(tmp_path, refused):
 
 
 def test_26_a_checkpoint_is_no_model(tmp_path, refused):
-    modelfile.write(tmp_path / "checkpoint.safetensors", "checkpoint", {"a": torch.zeros(1)}, {})
+    model_file.write(tmp_path / "checkpoint.safetensors", "checkpoint", {"a": torch.zeros(1)}, {})
     assert "is a checkpoint of isthmus, not a model." in refused(tmp_path / "checkpoint.safetensors")
 
 
@@ -187,7 +187,7 @@ REFERENCE = ("reference.errors", "reference.surprises", *DENSITY)
 
 
 def test_28_the_reference_is_in_the_file(model_files):
-    assert set(REFERENCE) < set(modelfile.read(model_files["dense"], "model")[0])
+    assert set(REFERENCE) < set(model_file.read(model_files["dense"], "model")[0])
 
 
 @pytest.mark.parametrize("name", REFERENCE)

@@ -17,11 +17,11 @@ import pytest
 import torch
 
 import isthmus
-from isthmus import modelfile
 from isthmus.datasets import open_data
 from isthmus.recipes import Recipe
-from isthmus.runs import Run
-from isthmus.trainer import Trainer
+from isthmus.storage import model_file
+from isthmus.storage.run_dir import Run
+from isthmus.training.trainer import Trainer
 
 CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.previous.safetensors")
 
@@ -46,7 +46,7 @@ def wait_for_checkpoint(out, process, newer_than=0.0):
 
 
 def tensors_of(path):
-    return modelfile.read(path, "model")[0]
+    return model_file.read(path, "model")[0]
 
 
 def assert_same_tensors(path, expected):
@@ -171,7 +171,7 @@ def test_34_killed_at_any_moment_and_resumed_equals_uninterrupted(name, tmp_path
         assert process.wait(30) == -signal.SIGKILL, "it was finished before it could be killed"
         kills += 1
         assert not out.exists()
-        modelfile.read(next(path for path in (Run(out).newest, Run(out).previous) if path.exists()), "checkpoint")
+        model_file.read(next(path for path in (Run(out).newest, Run(out).previous) if path.exists()), "checkpoint")
     last = train(out, "--resume")
     assert last.wait(120) == 0, last.communicate()
     assert_same_tensors(out, tensors_of(tmp_path / "whole.safetensors"))
@@ -202,7 +202,7 @@ def test_35_a_polite_signal_saves_and_resume_goes_on(number, status, tmp_path, d
 
 def test_35_a_second_signal_ends_at_once():
     program = (
-        "import os, signal, time; from isthmus.runs import stop_requests\n"
+        "import os, signal, time; from isthmus.storage.run_dir import stop_requests\n"
         "with stop_requests() as stop:\n"
         "    os.kill(os.getpid(), signal.SIGTERM); print(stop.number, stop.exit_status, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)"

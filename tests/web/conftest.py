@@ -9,9 +9,9 @@ from playwright.sync_api import sync_playwright
 
 from isthmus.datasets import open_data
 from isthmus.web.app import create_app
-from isthmus.web.guard import Limits
-from isthmus.web.serving import serve
-from isthmus.web.shelf import Shelf
+from isthmus.web.model_store import Shelf
+from isthmus.web.security import Limits
+from isthmus.web.server import serve
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = (

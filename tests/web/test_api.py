@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from isthmus.pictures import decode_picture
+from isthmus.imaging.picture import decode_picture
 
 
 def post(address, path, **fields):
@@ -116,10 +116,10 @@ def test_mistakes_get_a_sentence(address, path, status, sentence):
 
 
 def test_shipped_models_are_offered_where_none_is_named():
-    from isthmus import shipped
-    from isthmus.web.shelf import Shelf
+    from isthmus import pretrained
+    from isthmus.web.model_store import Shelf
 
     shelf = Shelf([], "cpu")
-    assert shelf.names() == shipped.names()
+    assert shelf.names() == pretrained.names()
     assert shelf.models == {}  # read when they are asked for
     assert shelf.describe("upscale-x3")["enlarges"] == 3

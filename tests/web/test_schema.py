@@ -8,7 +8,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from isthmus.datasets import open_data
 from isthmus.web.app import create_app
-from isthmus.web.shelf import Shelf
+from isthmus.web.model_store import Shelf
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 HERE = {"Host": "127.0.0.1"}

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from isthmus.errors import UsageError
-from isthmus.web.standalone import export_page
+from isthmus.web.static_page import export_page
 
 pytestmark = pytest.mark.skipif(not shutil.which("npm"), reason="needs npm, which fetches onnxruntime-web")
 

@@ -12,10 +12,10 @@ import sys
 
 from cyclopts import CycloptsError
 
-from isthmus.cli import carrying, coding, judging, learning, restoring, serving  # noqa: F401  # each registers its commands
+from isthmus.cli import evaluate, export, latents, restore, serve, train  # noqa: F401  # each registers its commands
 from isthmus.cli.app import MAX_BAD, app
+from isthmus.cli.progress import remarks, say
 from isthmus.errors import Interrupted, IsthmusError, UsageError
-from isthmus.progress import remarks, say
 
 __all__ = ["MAX_BAD", "app", "main"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from isthmus import __version__
+from isthmus.cli.progress import say
 from isthmus.errors import DataError, UsageError, printable
-from isthmus.progress import say
 
 if TYPE_CHECKING:
     from isthmus.datasets import Rewritten, Source
-    from isthmus.restoring import Model
+    from isthmus.model import Model
 
 DONE_IN_PART = 5
 
@@ -49,7 +49,7 @@ Data = Annotated[str, Parameter(name="DATA", parse=True)]
 
 def load_model(path: Path, device: str) -> Model:
     """Read a model file."""
-    from isthmus.restoring import load
+    from isthmus.model import load
 
     return load(path, device=device)
 

@@ -1,40 +1,15 @@
-"""What is done to a clean image, so that a model can learn to undo it.
+"""What is done to a clean image, so that a model can learn to undo it."""
 
-A corruption is a small value object: called with a batch `(B, C, H, W)` in [0, 1] and a `torch.Generator`, it returns what a model
-sees of it, `(B, C', H, W)`. Height and width never change. It does so in two steps: `damage` gives what a person has (a small
-picture, a gray one), `as_seen` what the model sees of that (stretched), which is also what is done at work. Corruptions compose
-with `|`, left to right, and are written the same way as text, on the command line and in the model file:
-`gaussian-noise(0.5) | salt-and-pepper(0.1)`; a pair `(low, high)` gives each image a value of its own. This room loads without torch.
-"""
-
-from __future__ import annotations
-
-import re
-
-from isthmus.corruptions.camera import Blur, Downscale, Grayscale
+from isthmus.corruptions.base import Chain, Corruption, Nothing, parts_of
+from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, Sharpen
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
-from isthmus.corruptions.corruption import Chain, Corruption, Nothing, parts_of, split_outside
-from isthmus.corruptions.halves import Given, Neighbours
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
-from isthmus.corruptions.places import Erase, Mask, Warp
+from isthmus.corruptions.paired import Given, Neighbours
 from isthmus.corruptions.prints import Fade, Scratches
-from isthmus.corruptions.resampling import Resize
-from isthmus.corruptions.sensor import CameraNoise, FilmGrain, Sharpen
-from isthmus.errors import UsageError, look_up
-
-CORRUPTIONS: dict[str, type[Corruption]] = {
-    kind.name: kind
-    for kind in (
-        *(Nothing, GaussianNoise, PoissonNoise, SaltAndPepper, Binarize),
-        *(CameraNoise, FilmGrain, Sharpen),
-        *(Grayscale, Downscale, Blur, Resize, Jpeg, Webp),
-        *(Fade, Scratches),
-        *(Mask, Erase, Warp),
-        *(Neighbours, Given),
-        *(Either, Shuffled),
-    )
-}
+from isthmus.corruptions.registry import CORRUPTIONS, parse
+from isthmus.corruptions.resampling import Downscale, Resize
+from isthmus.corruptions.spatial import Erase, Mask, Warp
 
 __all__ = [
     "CORRUPTIONS",
@@ -66,30 +41,3 @@ __all__ = [
     "parse",
     "parts_of",
 ]
-
-
-def parse(text: str) -> Corruption:
-    """Return the corruption that a text names.
-
-    Args:
-        text: One or more of `name`, `name(value, ...)` or `name(field=value, ...)`, joined by `|`. A value is a number or, where
-            each image is to get one of its own, a pair `(low, high)`. `either(2 * name, 1 * name | name)` and
-            `shuffled(name, name)` hold others.
-
-    Raises:
-        UsageError: If a name is unknown, or its values do not fit.
-
-    >>> parse("salt-and-pepper(0.2)")
-    SaltAndPepper(share=0.2)
-    >>> parse("gaussian-noise((0.1, 0.2)) | salt-and-pepper") == GaussianNoise((0.1, 0.2)) | SaltAndPepper()
-    True
-    """
-    parts = [_parse_one(part.strip()) for part in split_outside(text, "|")]
-    return parts[0] if len(parts) == 1 else Chain(tuple(parts))
-
-
-def _parse_one(text: str) -> Corruption:
-    match = re.fullmatch(r"([\w-]+)(?:\((.*)\))?", text, re.DOTALL)
-    if not match:
-        raise UsageError(f"Cannot read the corruption '{text}': write it like gaussian-noise(0.5).")
-    return look_up("corruption", match[1], CORRUPTIONS).from_text(match[2] or "", parse)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.corruptions.corruption import Corruption, Nothing, arguments_of
+from isthmus.corruptions.base import Corruption, Nothing, arguments_of
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Either(_Mixture):
     """Apply one of several corruptions to each image, drawn by their weights.
 
     >>> from isthmus.corruptions import parse
-    >>> str(parse("either(3 * jpeg(50), blur(2) | jpeg(80))"))
-    "either(3 * jpeg(quality=50, subsampling='4:2:0', shifted=0.0), blur(sigma=2) | jpeg(quality=80, subsampling='4:2:0', shifted=0.0))"
+    >>> str(parse("either(3 * blur(1), blur(2) | webp(80))"))
+    'either(3 * blur(sigma=1), blur(sigma=2) | webp(quality=80))'
     """
 
     name: ClassVar = "either"

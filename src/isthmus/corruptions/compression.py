@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from isthmus.corruptions.corruption import Corruption, Range, ends_of, lies_within
+from isthmus.corruptions.base import Corruption, Range, ends_of, lies_within
 from isthmus.errors import UsageError
-from isthmus.images import Array
+from isthmus.imaging.arrays import Array
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

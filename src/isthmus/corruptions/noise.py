@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.corruptions.corruption import Corruption, Range, draw, lies_within
+from isthmus.corruptions.base import Corruption, Range, draw, lies_within
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class GaussianNoise(Corruption):
         """Check the strength."""
         if not lies_within(self.std, 0, 10):
             raise UsageError(
-                f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}: "
-                "one number, or a pair (smallest, largest)."
+                f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}. "
+                "A pair is (smallest, largest)."
             )
 
     @property

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.corruptions.corruption import Corruption, Range, draw, lies_within
+from isthmus.corruptions.base import Corruption, Range, draw, lies_within
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.datasets.dataset import SPLITS, Change, Dataset, Rewritten, Skipped, Watch, hold_out
+from isthmus.datasets.base import SPLITS, Change, Dataset, Rewritten, Skipped, Watch, hold_out
 from isthmus.datasets.idx import is_idx, write_idx
 from isthmus.errors import DataError, UsageError, printable
-from isthmus.files import check_output, write_whole
-from isthmus.images import Array, Layout, check_values, resize
+from isthmus.imaging.arrays import Array, Layout, check_values, resize
+from isthmus.storage.atomic import check_output, write_whole
 
 IMAGES = {
     "train": r"x_train|train_images|train-images.*",

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from isthmus.datasets.dataset import Change, Dataset, Rewritten, Skipped, Watch, hold_out
+from isthmus.datasets.base import Change, Dataset, Rewritten, Skipped, Watch, hold_out
 from isthmus.errors import DataError, UsageError, printable
-from isthmus.files import check_output, write_whole
-from isthmus.images import Array, alike, resize, widest
-from isthmus.pictures import FORMATS, Picture, is_picture_name, read_picture, write_picture
+from isthmus.imaging.arrays import Array, alike, resize, widest
+from isthmus.imaging.picture import FORMATS, Picture, is_picture_name, read_picture, write_picture
+from isthmus.storage.atomic import check_output, write_whole
 
 MAX_BAD = 0.5
 """Where more than this share of a folder's pictures cannot be read, something else is wrong than a few files."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.errors import DataError, printable
-from isthmus.files import write_whole
-from isthmus.images import Array
+from isthmus.imaging.arrays import Array
+from isthmus.storage.atomic import write_whole
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

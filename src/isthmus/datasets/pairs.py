@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from isthmus.datasets.arrays import Arrays
-from isthmus.datasets.dataset import Change, Dataset, Rewritten, Skipped, Source, Watch, hold_out
+from isthmus.datasets.base import Change, Dataset, Rewritten, Skipped, Source, Watch, hold_out
 from isthmus.datasets.folder import Folder
 from isthmus.errors import DataError, UsageError, printable
-from isthmus.images import Array, alike, resize, to_unit, widest
+from isthmus.imaging.arrays import Array, alike, resize, to_unit, widest
 
 LOOKED_AT = 512
 """Side of the middle of a picture in which a shift is looked for."""

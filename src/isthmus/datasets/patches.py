@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.datasets.dataset import Dataset, Skipped, Source, each_of, held_out_of
+from isthmus.datasets.base import Dataset, Skipped, Source, each_of, held_out_of
 from isthmus.errors import DataError
-from isthmus.images import Array, alike, widest
+from isthmus.imaging.arrays import Array, alike, widest
 
 MEMORY_SHARE = 0.25
 """Share of the machine's memory that decoded pictures may fill; what is more goes to a file that the system pages in and out."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any
 
-from isthmus.codes import CODES
 from isthmus.corruptions import Downscale, GaussianNoise, parse
 from isthmus.errors import UsageError, look_up, nearest
-from isthmus.losses import LOSSES
-from isthmus.models import MODELS
-from isthmus.tasks import TASKS
+from isthmus.networks import MODELS
+from isthmus.networks.bottlenecks import CODES
+from isthmus.networks.losses import LOSSES
+from isthmus.recipes.tasks import TASKS
 
 SCHEDULES = ("one-cycle", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")

@@ -21,17 +21,17 @@ import numpy as np
 
 from isthmus.datasets import Dataset, hold_out
 from isthmus.errors import DivergenceError, IsthmusError, UsageError, printable
-from isthmus.evaluating import SEED
-from isthmus.files import write_whole
-from isthmus.images import in_channels
-from isthmus.losses import LOSSES
-from isthmus.metrics import mean_squared_error
-from isthmus.models import MODELS
+from isthmus.evaluation.metrics import mean_squared_error
+from isthmus.evaluation.scorecard import SEED
+from isthmus.evaluation.test_data import check_measurable, example_of, give_back
+from isthmus.imaging.arrays import in_channels
+from isthmus.model import Model
+from isthmus.networks import MODELS
+from isthmus.networks.losses import LOSSES
 from isthmus.recipes import Recipe
-from isthmus.restoring import Model
-from isthmus.runs import StopRequest, compare
-from isthmus.subjects import check_measurable, example_of, give_back
-from isthmus.trainer import Moment, Trainer
+from isthmus.storage.atomic import write_whole
+from isthmus.storage.run_dir import StopRequest, compare
+from isthmus.training.trainer import Moment, Trainer
 from isthmus.tuning.frontier import Tried
 
 if TYPE_CHECKING:

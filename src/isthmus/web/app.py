@@ -14,13 +14,13 @@ from fastapi.staticfiles import StaticFiles
 from isthmus import __version__
 from isthmus.datasets import Source
 from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError
-from isthmus.web.desk import Desk
-from isthmus.web.guard import Guard, Limits
-from isthmus.web.routes.explorations import exploration_routes
+from isthmus.web.model_store import Shelf
+from isthmus.web.routes.latents import exploration_routes
 from isthmus.web.routes.models import model_routes
 from isthmus.web.routes.trainings import training_routes
-from isthmus.web.school import School
-from isthmus.web.shelf import Shelf
+from isthmus.web.security import Guard, Limits
+from isthmus.web.training_jobs import School
+from isthmus.web.worker import Desk
 
 PAGE = Path(__file__).parent / "page"
 

@@ -11,11 +11,11 @@ import numpy as np
 from fastapi import HTTPException, Request, Response, UploadFile, params
 from fastapi.routing import APIRoute, APIRouter
 
-from isthmus.generating import sheet_of
-from isthmus.images import Array, from_unit, resize, to_unit
-from isthmus.pictures import FORMATS, Picture, decode_picture, encode_picture, is_picture_name
-from isthmus.restoring import Model
-from isthmus.web.desk import Gone
+from isthmus.imaging.arrays import Array, from_unit, resize, to_unit
+from isthmus.imaging.picture import FORMATS, Picture, decode_picture, encode_picture, is_picture_name
+from isthmus.latents.explore import sheet_of
+from isthmus.model import Model
+from isthmus.web.worker import Gone
 
 TYPES = {
     "PNG": "image/png",

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 
 from isthmus import __version__
 from isthmus.errors import DataError
-from isthmus.images import to_unit
-from isthmus.pictures import encode_picture
-from isthmus.web.desk import Desk
+from isthmus.imaging.arrays import to_unit
+from isthmus.imaging.picture import encode_picture
+from isthmus.web.model_store import Shelf
 from isthmus.web.routes.common import IMAGE, file, fitting, name_of, new_router, png, read_upload, sheet
-from isthmus.web.shelf import Shelf
+from isthmus.web.worker import Desk
 
 MOST_CODES = 1000
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, File, HTTPException, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from isthmus.web.model_store import Shelf
 from isthmus.web.routes.common import IMAGE, file, name_of, new_router
-from isthmus.web.school import School
-from isthmus.web.shelf import Shelf
+from isthmus.web.training_jobs import School
 
 
 class Lesson(BaseModel):

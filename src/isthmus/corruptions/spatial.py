@@ -1,0 +1,132 @@
+"""What happens to parts of an image: some are painted over, some are moved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from isthmus.corruptions.base import Corruption
+from isthmus.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Mask(Corruption):
+    """Paint rectangles and strokes of each image black, and tell where: the last channel is 1 where the image is hidden.
+
+    Source: Pathak et al. (2016), context encoders; Liu et al. (2018) for strokes of any course.
+    """
+
+    name: ClassVar = "mask"
+
+    size: float = 0.4
+    """Longest side of a rectangle and length of a stroke, as a share of the image's shorter side, in [0, 1]."""
+    count: int = 2
+    """Rectangles, and as many strokes."""
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        if not 0 <= self.size <= 1 or not 0 <= self.count <= 100:
+            raise UsageError(f"A mask has a size from 0 to 1 of the image's, and a count from 0 to 100, not {self}.")
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return the batch with its hidden parts at 0, and one channel more."""
+        import torch
+
+        batch, _, height, width = clean.shape
+        shorter = min(height, width)
+        lot = clean.new_empty((7, batch, max(1, self.count), 1, 1)).uniform_(generator=generator)
+        rows = (clean.new_ones((height, width)).cumsum(0) - 0.5)[None, None]  # (1, 1, H, W): each pixel's middle
+        columns = (clean.new_ones((height, width)).cumsum(1) - 0.5)[None, None]
+        top, left = rows - lot[0] * height, columns - lot[1] * width
+        high, wide = self.size * shorter * lot[2:4] / 2
+        boxes = (top.abs() < high) & (left.abs() < wide)
+        angle, length, thick = lot[4] * math.pi, self.size * shorter * lot[5], self.size * shorter * (0.02 + 0.08 * lot[6])
+        top, left = rows - lot[1] * height, columns - lot[0] * width
+        along, across = top * angle.sin() + left * angle.cos(), left * angle.sin() - top * angle.cos()
+        strokes = (along.abs() < length) & (across.abs() < thick)
+        hidden = (boxes | strokes).any(1, keepdim=True) & (self.count > 0)
+        return torch.cat([clean.masked_fill(hidden, 0.0), hidden.to(clean.dtype)], 1)
+
+    def seen_channels(self, channels: int) -> int:
+        """Return C + 1."""
+        return channels + 1
+
+    def as_seen(self, damaged: Tensor) -> Tensor:
+        """Return `(B, C + 1, H, W)`, whose last channel tells what is hidden, with that part black."""
+        import torch
+
+        hidden = damaged[:, -1:] >= 0.5
+        return torch.cat([damaged[:, :-1].masked_fill(hidden, 0.0), hidden.to(damaged.dtype)], 1)
+
+
+@dataclass(frozen=True)
+class Erase(Corruption):
+    """Paint a square of each image black, anywhere, also partly outside.
+
+    Source: DeVries and Taylor (2017), cutout; Pathak et al. (2016) for undoing it.
+    """
+
+    name: ClassVar = "erase"
+
+    side: float = 0.4
+    """Side of the square, as a share of the image's shorter side, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Check the size."""
+        if not 0 <= self.side <= 1:
+            raise UsageError(f"The side of the erased square must lie between 0 and 1 of the image's, not {self.side}.")
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return the batch with a square of each image at 0."""
+        batch, _, height, width = clean.shape
+        middle = clean.new_empty((batch, 2, 1, 1)).uniform_(generator=generator)
+        rows = clean.new_ones((height, width)).cumsum(0) - 0.5  # (H, W): each pixel's middle, in pixels
+        columns = clean.new_ones((height, width)).cumsum(1) - 0.5
+        reach = self.side * min(height, width) / 2
+        near = ((rows - middle[:, :1] * height).abs() < reach) & ((columns - middle[:, 1:] * width).abs() < reach)
+        return clean.masked_fill(near, 0.0)
+
+
+@dataclass(frozen=True)
+class Warp(Corruption):
+    """Turn, stretch, slant and shift each image a little, and bend it; what comes in from outside is black.
+
+    Source: Simard et al. (2003), affine and elastic distortions of digits; here the bending field is cubic over a 5 x 5 grid.
+    """
+
+    name: ClassVar = "warp"
+
+    turn: float = 15.0
+    """Largest turn, in degrees to both sides."""
+    stretch: float = 0.15
+    """Largest stretch of each side and largest slant, as a share."""
+    shift: float = 0.08
+    """Largest shift, as a share of the side."""
+    bend: float = 0.03
+    """Deviation of the bending, as a share of the side."""
+
+    def __post_init__(self) -> None:
+        """Check the strengths."""
+        if not (0 <= self.turn <= 180 and 0 <= self.stretch < 1 and 0 <= self.shift <= 1 and 0 <= self.bend <= 1):
+            raise UsageError(f"A warp turns by 0 to 180 degrees; it stretches, shifts and bends by shares from 0 to 1; not {self}.")
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return the batch, every image warped in its own way."""
+        from torch.nn import functional
+
+        batch, _, height, width = clean.shape
+        lot = clean.new_empty((batch, 7)).uniform_(-1, 1, generator=generator)
+        angle = lot[:, 0] * math.radians(self.turn)
+        wide, high = 1 + self.stretch * lot[:, 1], 1 + self.stretch * lot[:, 2]
+        affine = clean.new_empty((batch, 2, 3))  # rows: where each output pixel comes from, in [-1, 1]
+        affine[:, 0, 0], affine[:, 0, 1] = angle.cos() * wide, -angle.sin() * high + self.stretch * lot[:, 3]
+        affine[:, 1, 0], affine[:, 1, 1] = angle.sin() * wide, angle.cos() * high + self.stretch * lot[:, 4]
+        affine[:, :, 2] = 2 * self.shift * lot[:, 5:]
+        grid = functional.affine_grid(affine, [batch, 1, height, width], align_corners=False)
+        field = clean.new_empty((batch, 2, 5, 5)).normal_(0, 2 * self.bend, generator=generator)
+        bending = functional.interpolate(field, size=(height, width), mode="bicubic", align_corners=True)
+        return functional.grid_sample(clean, grid + bending.movedim(1, -1), align_corners=False).clamp_(0, 1)

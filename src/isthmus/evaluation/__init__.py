@@ -1,0 +1,1 @@
+"""Measuring a model: scorecards, baselines, probes, novelty, rates."""

@@ -1,0 +1,108 @@
+"""Which images are unlike those that a model has learnt from: three scores, and how rare they are among held-out images.
+
+Two scores are those of `Model.compare`: the error of what the model gives back, and the surprise of the code. An autoencoder may
+give back well what it has never seen, if it is simple enough; a code may lie among the others although the image is strange. The
+third is the surprise, or the error where that is far beyond the usual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.datasets import MAX_BAD, SPLITS, Dataset, open_data
+from isthmus.errors import DataError, look_up, printable
+from isthmus.imaging.arrays import Array
+from isthmus.model import Model
+
+SCORES = {
+    "either": "how unusual the surprise is, or the error where it is beyond what 1 % of held-out images exceed",
+    "surprise": "how unlikely the image's code is, in nats, under the density of the training images' codes",
+    "error": "the mean squared difference between the image and what the model gives for it",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Novelty:
+    """How strange each image is."""
+
+    data: str
+    """What images."""
+    score: str
+    """A name in `SCORES`."""
+    scores: Array
+    """`(n,)`, in the order of the data; higher is stranger."""
+    p_values: Array
+    """`(n,)`: the share of images like the training's, held out of it, that are as strange or stranger, in (0, 1]."""
+    names: tuple[str, ...] | None
+    """The files' names, where there are files."""
+    held_out: int
+    """Images that the p-values rest on."""
+    dataset: Dataset
+    """The images."""
+
+    @property
+    def strangest(self) -> Array:
+        """Indices of the images, strangest first."""
+        return np.argsort(-self.scores, kind="stable")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold; `strangest` is the indices of the 100 strangest."""
+        fields = {key: value for key, value in vars(self).items() if key != "dataset"}
+        skipped = [printable(skipped.reason) for skipped in self.dataset.skipped]
+        arrays = {"scores": self.scores.tolist(), "p_values": self.p_values.tolist(), "strangest": self.strangest[:100].tolist()}
+        names = None if self.names is None else [printable(name) for name in self.names]
+        return {**fields, **arrays, "names": names, "images": len(self.scores), "skipped": skipped}
+
+
+def novelty(
+    model: Model,
+    data: str | Path | Array,
+    *,
+    score: str = "",
+    split: str = "all",
+    data_dir: str | Path | None = None,
+    max_bad: float = MAX_BAD,
+) -> Novelty:
+    """Tell how strange images are to a model.
+
+    Args:
+        model: What has learnt from the images that count as usual.
+        data: Images as the model is given them at work, as `isthmus.datasets.open_data` takes them.
+        score: A name in `SCORES`; without it, "either" where the model has a density of codes of this size, else "error".
+        split: "train", "test" or "all".
+        data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable.
+
+    Raises:
+        UsageError: If the score or the split is unknown.
+        DataError: If the data does not fit the model, or the model remembers nothing to compare with.
+    """
+    if score:
+        look_up("score", score, SCORES)
+    look_up("split", split, dict.fromkeys(SPLITS))
+    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    dataset = source.read(split, None if model.architecture.any_size else model.image_shape[1:])
+    found = model.compare(dataset.images)
+    held_out = model.reference.held_out() if model.reference else {}
+    known = [name for name in SCORES if name in found and name in held_out]
+    score = score or (known[0] if known else "error")
+    if score not in known:
+        raise DataError(
+            f"The model cannot tell the {score} of these images: it has learnt nothing, or from images of another size. "
+            f"It can tell: {', '.join(known) or 'nothing'}."
+        )
+    usual = held_out[score]
+    stranger = len(usual) - np.searchsorted(usual, found[score].astype(np.float32), side="left")
+    return Novelty(
+        data=f"{dataset.title} ({split}, {len(dataset):,} images)",
+        score=score,
+        scores=found[score],
+        p_values=(stranger + 1) / (len(usual) + 1),
+        names=dataset.names,
+        held_out=len(usual),
+        dataset=dataset,
+    )

@@ -1,0 +1,239 @@
+"""The scorecard: how good a model is, always beside what a person would use instead.
+
+What that is, `alternatives` says for each kind of damage. All are measured on the same images, and filters are told how strong the
+damage is. Images of one size are measured together, pictures of several sizes one by one; a score is the mean over images.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.datasets import MAX_BAD, open_pairs
+from isthmus.errors import UsageError, printable
+from isthmus.evaluation.baselines import Method, alternatives
+from isthmus.evaluation.likelihood import Bound, importance_weighted_bound
+from isthmus.evaluation.metrics import METRICS
+from isthmus.evaluation.rate_distortion import RATE_NOTES, RatePoint, rate_distortion
+from isthmus.evaluation.test_data import Pictures, Whole, choose, example_of, give_back, pair_of
+from isthmus.imaging.arrays import Array
+from isthmus.model import Model
+from isthmus.recipes.degradation import Example
+
+SLOW_METRICS = ("ssim", "ciede2000")
+METRIC_IMAGES = 1000
+"""These are measured on at most as many images."""
+
+LOSS_SIDE = 1024
+"""Of a larger picture, the loss is that of its middle: a network's output for all of it at once may not fit into memory."""
+
+SEED = 1
+"""Of the noise that a scorecard adds, so that every model is measured on the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One method's row: means over images. NaN where a metric says nothing of such images."""
+
+    method: str
+    """What was used."""
+    numbers: int | None
+    """Numbers in its code of one image, where it has one, and images have one size."""
+    images: int
+    """How many images it was measured on."""
+    bce: float
+    """Binary cross-entropy, nats per value."""
+    mse: float
+    """Squared error, range [0, 1]."""
+    psnr_db: float
+    """Peak signal-to-noise ratio, in dB."""
+    ahead_db: float
+    """By how much the model's ratio is higher on the same images, in dB: what is slow is measured on fewer than the model is."""
+    ssim: float
+    """Structural similarity, of the first images only; NaN where images are too small."""
+    ciede2000: float
+    """Difference of the colours as people see it, of the first images only; NaN where they are not RGB."""
+    colourfulness: float
+    """Of what it gives, from 0 (gray) to about 110; NaN where images are not RGB."""
+    milliseconds: float
+    """Time for one image, in this run, on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorecard:
+    """A model and its alternatives, measured on the same images."""
+
+    data: str
+    """What images, and which of them."""
+    task: str
+    """What had been done to them."""
+    loss: float
+    """The model's own training loss on them, exact, from its raw output; of pictures above `LOSS_SIDE`, on their middles."""
+    scores: tuple[Score, ...]
+    """The model first."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to be fair."""
+    bound: Bound | None = None
+    """How likely the model finds the images, where its code is a distribution and the bound was asked for."""
+    rates: tuple[RatePoint, ...] = ()
+    """Bytes and loss of the model and its alternatives as compressors, where that was asked for."""
+    skipped: tuple[str, ...] = ()
+    """The files that could not be read."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold: NaN becomes null."""
+        rows = [
+            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(s).items()} for s in self.scores
+        ]
+        lists = {"notes": list(self.notes), "rates": [asdict(point) for point in self.rates], "skipped": list(self.skipped)}
+        return {**asdict(self), "scores": rows, **lists}
+
+
+def evaluate(
+    model: Model,
+    data: str | Path | Array,
+    *,
+    clean: str | Path | Array = "",
+    split: str | None = None,
+    data_dir: str | Path | None = None,
+    max_bad: float = MAX_BAD,
+    seed: int = SEED,
+    bound_samples: int = 0,
+    rates: bool = False,
+) -> Scorecard:
+    """Measure a model and what one would use instead.
+
+    Args:
+        model: What to measure.
+        data: The images, clean; as `isthmus.datasets.open_data` takes them.
+        clean: The clean images, where `data` is your own damaged ones: with the same names, or in the same order.
+        split: "train", "test" or "all". Without it: the test set if the data has one; the held-out tenth if the model was
+            trained on the rest; else all.
+        data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable.
+        seed: Of the corruption.
+        bound_samples: Importance samples for each image of the bound on its likelihood, which only a Gaussian code has; 0 for none.
+        rates: Also compress the clean images, by the model and by PCA, JPEG and WebP.
+
+    Returns:
+        The scorecard; its first row is the model.
+
+    Raises:
+        DataError: If the data cannot be read or does not fit the model.
+        UsageError: If the split is unknown, or bounds or rates are asked of a model whose images have no one size.
+    """
+    source = open_pairs(data, clean, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    if (bound_samples or rates) and model.learnt_from_squares:
+        raise UsageError("Bounds and rates are of images of one size, and this model has learnt from squares of larger pictures.")
+    return measure(model, choose(model, source, split), seed=seed, bound_samples=bound_samples, rates=rates)
+
+
+def measure(
+    model: Model, subjects: Whole | Pictures, *, seed: int = SEED, bound_samples: int = 0, rates: bool = False
+) -> Scorecard:
+    """Do what `evaluate` does, for images that have been chosen; bounds and rates are of `Whole` ones."""
+    whole = subjects if isinstance(subjects, Whole) else None
+
+    def example_at(place: int, images: Array) -> Example:
+        return pair_of(model, images) if subjects.paired else example_of(model, images, seed + place)
+
+    learnt = example_at(0, whole.learnt.images).clean if whole else None
+    own = Method(
+        name=f"isthmus {model.recipe.model}",
+        numbers=math.prod(model.code_shape(whole.dataset.image_shape[1:]))
+        if whole and not model.architecture.carries_detail
+        else None,
+        restore=lambda example: give_back(model, example),
+    )
+    others = alternatives(model, learnt, paired=subjects.paired)
+    first, *rest = tallies = [_Tally(method) for method in (own, *others)]
+    losses, strengths, colours = [], [], []
+    for place, images in enumerate(subjects):
+        example = example_at(place, images)
+        middle = example.middle(LOSS_SIDE)
+        losses.append(model.losses(middle.seen, middle.clean))
+        strengths.append(example.strengths)
+        colours.append(METRICS["colourfulness"](example.clean, example.clean))
+        psnr_db = first.add(example)
+        for tally in rest:
+            tally.add(example, psnr_db)
+    scores = tuple(tally.score() for tally in tallies if tally.images)
+    bound, points = None, list[RatePoint]()
+    if whole and learnt is not None and (bound_samples or rates):
+        clean = example_at(0, whole.dataset.images).clean
+        bound = importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None
+        points = rate_distortion(model, learnt, clean) if rates else []
+    notes = []
+    if whole and whole.learnt is whole.dataset and any(method.name.startswith("PCA") for method in others):
+        notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
+    if any(tally.method.told and tally.images for tally in tallies):
+        notes.append(f"The filters were told the true strength of the damage of each image (mean {_mean(strengths):.3f}).")
+    left_out = [tally.method.name for tally in tallies if not tally.images]
+    if left_out:
+        notes.append(f"Not measured, as it takes too long on images so large: {', '.join(left_out)}.")
+    if math.isfinite(_mean(colours)):
+        notes.append(f"The colourfulness of the clean images is {_mean(colours):.1f}.")
+    return Scorecard(
+        data=f"{subjects.title} ({subjects.split}, {first.images:,} images)",
+        task=model.recipe.corruption,
+        loss=float(np.concatenate(losses).mean()),
+        scores=scores,
+        notes=(*notes, *(RATE_NOTES if rates else ())),
+        bound=bound,
+        rates=tuple(points),
+        skipped=tuple(printable(skipped.reason) for skipped in subjects.skipped),
+    )
+
+
+class _Tally:
+    """What a method has reached so far, image by image."""
+
+    def __init__(self, method: Method):
+        self.method = method
+        self.values: dict[str, list[Array]] = {name: [] for name in (*METRICS, "ahead_db")}
+        self.images = self.pixels = 0
+        self.seconds = 0.0
+
+    def add(self, example: Example, model_psnr_db: Array | None = None) -> Array:
+        """Measure the first images of a example, as many as the method may take; return their PSNR in dB.
+
+        Args:
+            example: The images.
+            model_psnr_db: `(n,)`: what the model reached on them; None for the model itself.
+        """
+        pixels = math.prod(example.clean.shape[2:])
+        room = min(self.method.images - self.images, (self.method.pixels - self.pixels) // pixels, len(example))
+        if room < 1:
+            return np.empty(0)
+        example = example if room == len(example) else example.take(slice(int(room)))
+        began = time.perf_counter()
+        restored = np.clip(self.method.restore(example), 0, 1)
+        self.seconds += time.perf_counter() - began
+        few = slice(max(0, METRIC_IMAGES - self.images))
+        for name, metric in METRICS.items():
+            chosen = few if name in SLOW_METRICS else slice(None)
+            self.values[name].append(metric(restored[chosen], example.clean[chosen]))
+        psnr_db = self.values["psnr_db"][-1]
+        self.values["ahead_db"].append((psnr_db if model_psnr_db is None else model_psnr_db[: len(example)]) - psnr_db)
+        self.images += len(example)
+        self.pixels += len(example) * pixels
+        return psnr_db
+
+    def score(self) -> Score:
+        """Return the row."""
+        means = {name: _mean(parts) for name, parts in self.values.items()}
+        milliseconds = 1000 * self.seconds / self.images
+        return Score(method=self.method.name, numbers=self.method.numbers, images=self.images, milliseconds=milliseconds, **means)
+
+
+def _mean(parts: Sequence[Array]) -> float:
+    """Return the mean of what can be measured; NaN where nothing can."""
+    values = np.concatenate(parts)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan

@@ -1,0 +1,1 @@
+"""Models for elsewhere: ONNX and the hub."""

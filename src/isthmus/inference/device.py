@@ -1,0 +1,41 @@
+"""Where a model computes, and in which arithmetic: what the machine has decides."""
+
+from __future__ import annotations
+
+import torch
+
+from isthmus.errors import UsageError
+from isthmus.networks import Architecture
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; "auto" takes the fastest that there is.
+
+    Raises:
+        UsageError: If the machine has none, or the name is unknown.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, is_there in there.items() if is_there)
+    if name not in there:
+        raise UsageError(f"Unknown device '{name}'. There are: {', '.join(DEVICES)}.")
+    if not there[name]:
+        raise UsageError(f"This machine has no {name} device that torch {torch.__version__} can use: take --device auto or cpu.")
+    return torch.device(name)
+
+
+def choose_bfloat16(precision: str, architecture: Architecture, device: torch.device) -> bool:
+    """Tell whether layers compute in bfloat16: as the recipe says, or with "auto" where it makes them faster."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    return architecture.bfloat16 and has_fast_bfloat16(device)
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Tell whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

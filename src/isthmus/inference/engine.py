@@ -1,0 +1,190 @@
+"""A network at work: in parts that a processor's cache holds, in tiles where a picture is large, in the arithmetic that is fast."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from isthmus.corruptions import Corruption, parse
+from isthmus.errors import UsageError
+from isthmus.imaging.arrays import Array, to_unit
+from isthmus.imaging.bicubic import CUBIC_REACH
+from isthmus.inference.tiling import Tile, tiles
+from isthmus.networks import Architecture, Detail, Network, build
+from isthmus.networks.bottlenecks import Code
+from isthmus.networks.losses import LOSSES, Loss
+from isthmus.recipes import Recipe
+
+CHUNK_VALUES = 1 << 16
+"""Values that go through the network at once: what they become inside still fits a processor's cache."""
+
+TILE_SIDE = 1024
+"""Height and width of what goes through the network at once of a larger picture, unless the memory is limited."""
+
+SMALLEST_TILE = 256
+"""Side below which tiles would be all margin."""
+
+TILE_BYTES = 700
+"""Memory that a pixel of a tile takes while it goes through the network, at most (benchmarks/photos.py measures it)."""
+
+Index = tuple[slice, ...]
+ALL = slice(None)
+WHOLE = Tile((ALL, ALL), (ALL, ALL), (ALL, ALL))
+
+
+class Inference:
+    """Passes images through a trained network.
+
+    Args:
+        network: The network; it is moved to the device.
+        architecture: What is known of its kind.
+        corruption: What it has learnt to undo.
+        loss: What says what its output means.
+        device: Where it computes.
+        bfloat16: Whether its layers compute in bfloat16.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        architecture: Architecture,
+        corruption: Corruption,
+        loss: Loss,
+        *,
+        device: torch.device,
+        bfloat16: bool,
+    ):
+        module = cast(nn.Module, network).to(device)
+        self.network = cast(Network, module.to(memory_format=torch.channels_last).eval())  # type: ignore[call-overload]  # missing in the stub
+        self.architecture, self.corruption, self.loss = architecture, corruption, loss
+        self.device, self.bfloat16 = device, bfloat16
+        self.tile_side = TILE_SIDE
+
+    def limit_memory(self, most: int) -> None:
+        """Take tiles so small that the process stays within so many bytes, its present ones included.
+
+        Raises:
+            UsageError: If that is too little for the smallest tile.
+        """
+        import resource  # there is none on Windows
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        left = most - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        side = math.isqrt(max(0, left) // TILE_BYTES) // 64 * 64
+        if side < SMALLEST_TILE:
+            needed = (most - left + TILE_BYTES * SMALLEST_TILE**2) / 1e6
+            raise UsageError(
+                f"{most / 1e6:,.0f} MB of memory are too little: isthmus needs {needed:,.0f} MB for the smallest tiles."
+            )
+        self.tile_side = min(side, TILE_SIDE)
+
+    @property
+    def bottleneck(self) -> Code:
+        """What makes the code of what the encoder gives."""
+        return self.network.bottleneck
+
+    def floats(self, images: Array) -> Tensor:
+        """Return images as floats on the device, in [0, 1] unless the model has learnt from such as are not."""
+        values = torch.from_numpy(to_unit(images)).to(self.device)
+        return values.clamp_(0, 1) if self.corruption.stays_in_range else values
+
+    def chunks(self, images: Array) -> Iterator[tuple[slice, Tensor]]:
+        """Yield parts of `(n, C, H, W)`, with their place in it, as floats on the device."""
+        step = chunk_length(images.shape[1:])
+        for start in range(0, len(images), step):
+            chosen = slice(start, start + step)
+            yield chosen, self.floats(images[chosen])
+
+    def pieces(self, images: Array, enlarges: int = 1) -> Iterator[tuple[Index, Tensor, Index]]:
+        """Yield what goes through the network at once: (where its result belongs, floats on the device, what of the result).
+
+        Args:
+            images: `(n, C, H, W)`.
+            enlarges: How many times as long the result's sides are.
+        """
+        parts = list(self._tiles((images.shape[2], images.shape[3]), enlarges)) if self.architecture.any_size else [WHOLE]
+        step = chunk_length((*images.shape[1:], enlarges**2))
+        for start in range(0, len(images), step):
+            chosen = slice(start, start + step)
+            for tile in parts:
+                outer, inner = (tuple(_times(span, enlarges) for span in spans) for spans in (tile.outer, tile.inner))
+                yield (chosen, ALL, *outer), self.floats(images[(chosen, ALL, *tile.window)]), (ALL, ALL, *inner)
+
+    def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
+        """Return what the bottleneck makes the code of, for `(B, C', H, W)` on the device, and the detail beside it."""
+        with self.at_work():
+            return self.network.encode(seen.contiguous(memory_format=torch.channels_last))
+
+    def output(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a code on the device, a size (H, W), and the detail beside the code."""
+        code = code.float()  # as it comes back from `Model.encode`, so that decode(encode(x)) is restore(x) to the last bit
+        code = code.contiguous(memory_format=torch.channels_last) if code.dim() == 4 else code
+        with self.at_work():
+            return self.network.decode(code, size, detail)
+
+    def code_and_image(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the codes of `(B, C', H, W)` and the images `(B, C, H, W)` in [0, 1] that the network gives for it."""
+        encoded, detail = self.encode(seen)
+        code = self.bottleneck.point(encoded)
+        return code, self.loss.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), seen)
+
+    def image(self, seen: Tensor, *, careful: bool = False) -> Tensor:
+        """Return the images `(B, C, H, W)` in [0, 1] that the network gives for `(B, C', H, W)`.
+
+        Args:
+            seen: The batch.
+            careful: Take the mean over the eight orientations. Source: Timofte et al. (2016), "enhanced prediction".
+        """
+        if not careful:
+            return self.code_and_image(seen)[1]
+        total = torch.zeros((), device=self.device)
+        for turns in range(4):
+            for axes in ((), (3,)):
+                result = self.code_and_image(seen.rot90(turns, (2, 3)).flip(axes))[1]
+                total = total + result.flip(axes).rot90(-turns, (2, 3))
+        return total / 8
+
+    def _tiles(self, size: tuple[int, int], enlarges: int) -> Iterator[Tile]:
+        reach = self.network.reach if enlarges == 1 else math.ceil(self.network.reach / enlarges) + CUBIC_REACH
+        return tiles(size, self.tile_side // enlarges, reach, self.network.stride)
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Within it, the network computes in its arithmetic, and remembers nothing for learning."""
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            yield
+
+
+def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Network:
+    """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
+    with torch.device(device):
+        return build(
+            recipe.model,
+            image_shape=(LOSSES[recipe.loss].outputs(image_shape[0]), *image_shape[1:]),
+            seen_channels=parse(recipe.corruption).seen_channels(image_shape[0]),
+            code=recipe.code,
+            hidden=recipe.hidden or (),
+            decoder_hidden=recipe.decoder_hidden or (),
+            code_kind=recipe.code_kind,
+        )
+
+
+def chunk_length(image_shape: tuple[int, ...]) -> int:
+    """Return how many images of a shape go through the network at once."""
+    return max(1, CHUNK_VALUES // math.prod(image_shape))
+
+
+def to_array(image: Tensor) -> Array:
+    """Return a tensor of the network's as an array."""
+    return np.asarray(image.cpu().numpy())
+
+
+def _times(span: slice, factor: int) -> slice:
+    return span if factor == 1 or span == ALL else slice(span.start * factor, span.stop * factor)

@@ -1,0 +1,79 @@
+"""The dense autoencoder: every pixel to every unit.
+
+Source: the textbook's first model, 784 - 32 - 784 with a ReLU code (50,992 parameters); here with any number of hidden layers,
+which the decoder mirrors.
+"""
+
+import math
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from isthmus.networks import Detail
+from isthmus.networks.bottlenecks import Code
+
+
+class Dense(nn.Module):
+    """Fully connected encoder and decoder with ReLU between layers.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        seen_channels: C' of what the encoder sees.
+        code: Numbers in the code.
+        hidden: Units of the encoder's hidden layers, from the image inward.
+        decoder_hidden: The same for the decoder, from the code outward.
+        bottleneck: What makes the code of the encoder's last numbers.
+
+    >>> import torch
+    >>> from isthmus.networks.bottlenecks import PointCode
+    >>> network = Dense(image_shape=(1, 28, 28), seen_channels=1, code=32, hidden=(), decoder_hidden=(), bottleneck=PointCode())
+    >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28))[0].shape
+    (50992, torch.Size([2, 32]))
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        seen_channels: int,
+        code: int,
+        hidden: tuple[int, ...],
+        decoder_hidden: tuple[int, ...],
+        bottleneck: Code,
+    ):
+        super().__init__()
+        self.image_shape = image_shape
+        self.stride = self.reach = max(image_shape)
+        self.bottleneck = bottleneck
+        values = math.prod(image_shape)
+        inward = (seen_channels * values // image_shape[0], *hidden, code * bottleneck.outputs_per_number)
+        outward = (code, *decoder_hidden, values)
+        gains = (2.0, *[1.0] * len(hidden))  # images are mostly black: with twice the weights, fewer units start silent
+        self.encoder = nn.ModuleList(_linear(*widths, gain) for widths, gain in zip(pairwise(inward), gains, strict=True))
+        self.decoder = nn.ModuleList(_linear(*widths) for widths in pairwise(outward))
+
+    def start_from(self, mean: Tensor) -> None:
+        """Change nothing: a start at the mean is no better here (0.0928 instead of 0.0918 after three epochs)."""
+
+    def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
+        """Return what the bottleneck makes the code `(B, code)` of, for a batch `(B, C', H, W)`."""
+        return _layers(self.encoder, seen.flatten(1)), ()
+
+    def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
+        """Return logits or values `(B, C, H, W)`; `size` can only be the one that the network was built for."""
+        return _layers(self.decoder, code).reshape(-1, *self.image_shape)
+
+
+def _layers(layers: nn.ModuleList, x: Tensor) -> Tensor:
+    *inner, last = layers
+    for layer in inner:
+        x = layer(x).relu_()
+    output: Tensor = last(x)
+    return output
+
+
+def _linear(inputs: int, outputs: int, gain: float = 1.0) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight, gain)  # torch's own bounds leave units dead at our learning rates: 0.1025, not 0.0922
+    nn.init.zeros_(layer.bias)
+    return layer

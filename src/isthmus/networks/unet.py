@@ -1,0 +1,129 @@
+"""The photographic autoencoder: residual 3x3 convolutions at half and at quarter resolution, with detail carried around the code.
+
+Made for a processor: dense 3x3 convolutions on few, wide pixels are what it computes fastest. The image's 2 x 2 pixels become
+channels, so that no layer works at full resolution; the output is what it sees plus a correction.
+
+Source: Zhang et al. (2021), DRUNet: a U-Net of residual blocks without normalisation, strided 2x2 convolutions between its
+levels, detail added on the way out; Shi et al. (2016) for pixels as channels, as Zhang et al. (2018), FFDNet, apply it. Here two
+levels, and a thirtieth of DRUNet's parameters.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from isthmus.networks import Detail
+from isthmus.networks.bottlenecks import Code
+
+FOLD = 2
+"""Pixels that become channels, on each side."""
+
+BLOCKS = 2
+"""Residual blocks at each level, on the way in and again on the way out."""
+
+
+class Photographic(nn.Module):
+    """Correct an image of any size, by what a code map says and the detail beside it.
+
+    Args:
+        image_shape: (C, H, W) of the images; only C shapes the network.
+        seen_channels: C' of what the encoder sees.
+        code: Channels of the code map, whose sides are the image's divided by 2, and by 2 again for each level.
+        hidden: Channels of the levels before the code, from the image inward.
+        decoder_hidden: The same for the decoder, from the code outward.
+        bottleneck: What makes the code of the encoder's last numbers.
+
+    >>> import torch
+    >>> from isthmus.networks.bottlenecks import PointCode
+    >>> sizes = {"code": 96, "hidden": (64,), "decoder_hidden": (64,)}
+    >>> network = Photographic(image_shape=(3, 64, 64), seen_channels=3, bottleneck=PointCode(rectified=False), **sizes)
+    >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 3, 63, 41))[0].shape
+    (1036437, torch.Size([2, 96, 16, 11]))
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        seen_channels: int,
+        code: int,
+        hidden: tuple[int, ...],
+        decoder_hidden: tuple[int, ...],
+        bottleneck: Code,
+    ):
+        super().__init__()
+        self.bottleneck = bottleneck
+        channels = image_shape[0]
+        inward, outward = (*hidden, code), (code, *decoder_hidden)
+        self.stride = FOLD * 2 ** len(hidden)
+        scales = [FOLD * 2**level for level in range(len(inward))]
+        self.reach = 4 * FOLD + sum((4 * BLOCKS + 2) * scale for scale in scales)  # head and tail; the blocks, inward and outward
+        self.head = _convolution(seen_channels * FOLD**2, inward[0])
+        self.inward = nn.ModuleList(_blocks(width) for width in inward)
+        self.down = nn.ModuleList(nn.Conv2d(*widths, 2, stride=2) for widths in pairwise(inward))
+        self.coded = nn.Conv2d(code, code * bottleneck.outputs_per_number, 1)
+        self.outward = nn.ModuleList(_blocks(width) for width in outward)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(*widths, 2, stride=2) for widths in pairwise(outward))
+        self.beside = nn.ModuleList(nn.Conv2d(*widths, 1) for widths in zip(reversed(hidden), decoder_hidden, strict=True))
+        self.tail = _convolution(outward[-1], channels * FOLD**2, gain=0.1)
+        self.through = nn.Parameter(torch.zeros(channels, seen_channels))  # how much of each channel seen goes into each given
+        with torch.no_grad():
+            for channel in range(channels):
+                self.through[channel, min(channel, seen_channels - 1)] = 1
+
+    def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
+        """Return what the bottleneck makes the code map of, for a batch `(B, C', H, W)`, and each level's detail, the image first.
+
+        The map is `(B, code, H / stride, W / stride)`, rounded up.
+        """
+        height, width = seen.shape[-2:]
+        edges = (0, -width % self.stride, 0, -height % self.stride)
+        x = self.head(F.pixel_unshuffle(F.pad(seen, edges, mode="replicate"), FOLD))  # (B, hidden[0], H/2, W/2)
+        detail = [seen]
+        for blocks, down in zip(self.inward[:-1], self.down, strict=True):
+            x = blocks(x)
+            detail.append(x)
+            x = down(x)
+        return self.coded(self.inward[-1](x)), tuple(detail)
+
+    def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a code map, a size `(H, W)` and the detail that `encode` gave beside it."""
+        seen, *levels = detail
+        first, *others = self.outward
+        x = first(code)
+        for up, beside, level, blocks in zip(self.up, self.beside, reversed(levels), others, strict=True):
+            x = blocks(up(x) + beside(level))
+        correction = F.pixel_shuffle(self.tail(x), FOLD)[..., : size[0], : size[1]].float()  # the sum is float32, as the image is
+        kept = [(weights[:, None, None] * seen).sum(1) for weights in self.through]
+        return correction + torch.stack(kept, 1)
+
+    def start_from(self, mean: Tensor) -> None:
+        """Change nothing: the output begins as what is seen."""
+
+
+class _Residual(nn.Module):
+    """Two convolutions, their result added to what came in."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = _convolution(width, width)
+        self.second = _convolution(width, width, gain=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = x + self.second(self.first(x).relu_())
+        return result
+
+
+def _blocks(width: int) -> nn.Sequential:
+    return nn.Sequential(*(_Residual(width) for _ in range(BLOCKS)))
+
+
+def _convolution(inputs: int, outputs: int, gain: float = 1.0) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    with torch.no_grad():
+        layer.weight *= gain  # a block begins near the identity, so that a high rate does not throw it off
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # there is a bias
+    return layer

@@ -1,0 +1,271 @@
+"""The textbook chapter, whole: its three models, its figures, its numbers beside ours, on one page; and what lies beyond it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.datasets import Dataset, open_data
+from isthmus.errors import UsageError, printable
+from isthmus.evaluation.probe import compare_codes
+from isthmus.evaluation.scorecard import SEED, Scorecard, evaluate
+from isthmus.imaging.arrays import Array, to_unit
+from isthmus.inference.device import has_fast_bfloat16
+from isthmus.model import Model
+from isthmus.recipes.beyond import BEYOND
+from isthmus.recipes.chapter import CHAPTER, ChapterModel
+from isthmus.recipes.recipe import Recipe
+from isthmus.report import figures
+from isthmus.report.page import Figure, Section, write_report
+from isthmus.report.tables import chapter_table, probe_table, score_table
+from isthmus.storage.atomic import check_output, write_whole
+from isthmus.training.train import train
+from isthmus.training.trainer import Moment
+
+QUICK_DATA = "mnist-5k"
+QUICK_EPOCHS = {"dense": 60, "convolutional": 25, "denoising": 16}
+"""For the 4,500 digits that come along: about a minute in all on two cores."""
+
+PROBED = slice(10_000)
+"""Digits that the probes' classifiers are fitted on, and tested on, at most."""
+
+SHOWN = 10
+"""Digits in a figure, as in the book."""
+
+
+def reproduce(
+    out: str | Path,
+    *,
+    quick: bool = False,
+    as_in_the_book: bool = False,
+    beyond: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    overwrite: bool = False,
+    resume: bool = False,
+    watch: Callable[[str], Callable[[Moment], None]] | None = None,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Train the chapter's three models and write everything about them into a folder.
+
+    Args:
+        out: The folder: `report.html`, its figures as PNGs, `results.json`, and three model files.
+        quick: Learn from the 5,000 digits that come with a package, in about a minute.
+        as_in_the_book: Take the book's schedule (140 epochs in all) instead of ours.
+        beyond: Also train what lies beyond the chapter: a better denoiser, one that enlarges digits, and one that completes them.
+        data_dir: A folder with `mnist/*.gz`.
+        device: "auto", "cpu", "cuda" or "mps".
+        seed: Start of all chance.
+        overwrite: Replace what the folder holds.
+        resume: Go on with an unfinished run in the folder.
+        watch: Given a model's title, returns what is called with every `Moment` of its training.
+        warn: Called with a sentence where something deserves attention.
+
+    Returns:
+        Every number of the page.
+    """
+    if quick and as_in_the_book:
+        raise UsageError("Give either --quick or --as-in-the-book: the book's schedule takes its 60,000 images.")
+    began = time.perf_counter()
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        check_output(folder, overwrite=overwrite)
+    data = QUICK_DATA if quick else "mnist"
+    source = open_data(data, Path(data_dir) if data_dir is not None else None)
+    test = source.read("test")
+    models: dict[str, Model] = {}
+    rows: dict[str, dict[str, Any]] = {}
+
+    def learn(name: str, title: str, recipe: Recipe) -> tuple[Model, Scorecard]:
+        model = train(
+            replace(recipe, data=data, seed=seed),
+            out=folder / f"{name}.safetensors",
+            overwrite=overwrite,
+            resume=resume,
+            device=device,
+            data_dir=data_dir,
+            watch=watch(title) if watch else None,
+            warn=warn,
+        )
+        return model, evaluate(model, data, split="test", data_dir=data_dir)
+
+    for name, chapter in CHAPTER.items():
+        recipe = chapter.as_in_the_book() if as_in_the_book else chapter.recipe
+        recipe = replace(recipe, epochs=QUICK_EPOCHS[name]) if quick else recipe
+        models[name], card = learn(name, chapter.title, recipe)
+        rows[name] = _row(chapter, models[name], card)
+    further = {name: learn(name, more.title, more.recipe) for name, more in BEYOND.items()} if beyond else {}
+    train_set = source.read("train")
+    probes = {name: compare_codes(model, train_set.take(PROBED), test.take(PROBED)).to_json() for name, model in models.items()}
+    results = {
+        "data": {"name": data, "train_images": models["dense"].about["data"]["shape"][0], "test_images": len(test)},
+        "schedule": "the book's" if as_in_the_book else "quick" if quick else "ours",
+        "seed": seed,
+        "bfloat16": has_fast_bfloat16(models["dense"].device),
+        "models": rows,
+        "probes": probes,
+        "beyond": {name: card.to_json() for name, (_, card) in further.items()},
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    sections = [*_sections(results, models, train_set, test), *_beyond(further, test)]
+    page = write_report(folder, "The chapter's three autoencoders, on this machine", sections)
+    write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
+    return {**results, "report": printable(str(page))}
+
+
+def _row(chapter: ChapterModel, model: Model, card: Scorecard) -> dict[str, Any]:
+    ours, pca = card.scores[0], card.scores[1]
+    history = model.about["history"]
+    return {
+        "title": chapter.title,
+        "parameters": model.parameters(),
+        "code_numbers": ours.numbers,
+        "epochs": len(history),
+        "book_epochs": chapter.book_epochs,
+        "book_loss": chapter.book_loss,
+        "train_loss": history[-1]["train_loss"],
+        "test_loss": card.loss,
+        "pca_loss": pca.bce,
+        "pca_numbers": pca.numbers,
+        "test_psnr_db": ours.psnr_db,
+        "pca_psnr_db": pca.psnr_db,
+        "seconds": model.about["train_seconds"],
+        "scorecard": card.to_json(),
+        "history": history,
+    }
+
+
+def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Dataset, test: Dataset) -> list[Section]:
+    rows = results["models"]
+    data = results["data"]
+    schedule = {
+        "ours": "Trained with our schedule: smaller batches, and a learning rate that rises and falls once.",
+        "quick": "Trained quickly, on few images: the book's numbers, from all of MNIST, are no fair comparison.",
+        "the book's": "Trained with the book's own schedule: Adam at 0.001, batches of 200.",
+    }[results["schedule"]]
+    introduction = Section(
+        "",
+        [
+            f"Learnt from {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} others, "
+            f"in {results['seconds']:.0f} seconds in all. {schedule}",
+            "The loss is the mean binary cross-entropy of a pixel, in nats: 0 would need pixels that are all black or white. "
+            "PCA, principal components with as many numbers, is what one would use instead of an autoencoder. "
+            "The book gives training losses only.",
+        ],
+        [chapter_table(results)],
+    )
+    learning = Section(
+        "How they learnt",
+        [
+            f"{r['title']}: {r['epochs']} epochs in {r['seconds']:.1f} seconds (the book: {r['book_epochs']})."
+            for r in rows.values()
+        ],
+        figures=[
+            Figure(
+                "curves",
+                figures.curves(
+                    {r["title"]: r["history"] for r in rows.values()},
+                    {r["title"]: r["book_loss"] for r in rows.values()},
+                    loss="loss (nats per pixel)",
+                ),
+                "Loss against seconds of training; the dotted line is the mean of the losses that the book prints.",
+            )
+        ],
+    )
+    alternatives = Section(
+        "Beside what one would use instead",
+        [
+            "All methods see the same images with the same noise. SSIM, and the filters, on the first thousand.",
+            *dict.fromkeys(note for row in rows.values() for note in row["scorecard"]["notes"]),
+        ],
+        [score_table(row["scorecard"], row["title"]) for row in rows.values()],
+    )
+    codes = [
+        Section(
+            f"What the codes are good for: {rows[name]['title'].lower()}",
+            ["Simple classifiers that see only the code, beside pixels and PCA of the same size. " + result["data"] + "."]
+            if name == "dense"
+            else [],
+            [probe_table(result)],
+            [Figure(f"probe-{name}", figures.bars(result["rows"]), "Test digits that a simple classifier names wrongly.")],
+        )
+        for name, result in results["probes"].items()
+    ]
+    failures = Section("Where they fail", figures=[_worst(models["denoising"], test)])
+    return [introduction, _pictures(models, train_set, test), learning, alternatives, *codes, failures]
+
+
+def _pictures(models: dict[str, Model], train_set: Dataset, test: Dataset) -> Section:
+    """Return the chapter's figures."""
+    clean = to_unit(test.images[_one_of_each(test)])
+    noisy = models["denoising"].corrupt(clean, SEED)
+    rebuilt = {name: models[name].restore_seen(clean) for name in ("dense", "convolutional")}
+    label = "" if train_set.labels is None else f"label {train_set.labels[0]}"
+    return Section(
+        "What the models see and give",
+        figures=[
+            Figure("training-digit", figures.one(train_set.images[0], label), "A digit of the training set."),
+            Figure(
+                "reconstructions",
+                figures.grid({"test digits": clean, **rebuilt}),
+                "Ten test digits over what the dense model makes of 32 numbers and the convolutional one of 128.",
+            ),
+            Figure(
+                "noisy-digit",
+                figures.grid({"": np.stack([clean[0], noisy[0]])}, [["clean", "noisy"]], scale=1.8),
+                "A digit beside its noisy self: normal noise of deviation 0.5, clipped.",
+            ),
+            Figure(
+                "denoised",
+                figures.grid({"noisy": noisy, "denoised": models["denoising"].restore_seen(noisy), "clean": clean}),
+                "Ten noisy test digits over their denoised selves, and the truth, which the model never saw.",
+            ),
+        ],
+    )
+
+
+def _beyond(further: dict[str, tuple[Model, Scorecard]], test: Dataset) -> list[Section]:
+    """Return a section for each model beyond the chapter."""
+    clean = to_unit(test.images[_one_of_each(test)])
+    sections = []
+    for name, (model, card) in further.items():
+        more = BEYOND[name]
+        seen = model.corrupt(clean, SEED)
+        rows = {more.seen: seen[:, :1], "restored": model.restore_seen(seen), "truth": clean}
+        sections.append(
+            Section(
+                f"Beyond the chapter: {more.title[0].lower()}{more.title[1:]}",
+                [f"Test cross-entropy {card.loss:.4f} nats a pixel, after {model.about['train_seconds']:.0f} seconds."],
+                [score_table(card.to_json(), more.title)],
+                [Figure(name, figures.grid(rows), f"Ten test digits: {more.seen}, restored, and the truth.")],
+            )
+        )
+    return sections
+
+
+def _one_of_each(test: Dataset) -> Array:
+    """Return the indices of the first ten test images; where images are sorted by label, of the first of each label."""
+    labels = test.labels
+    if labels is None or len(np.unique(labels[:SHOWN])) > 1:
+        return np.arange(min(SHOWN, len(test)))
+    return np.unique(labels, return_index=True)[1][:SHOWN]
+
+
+def _worst(model: Model, test: Dataset) -> Figure:
+    clean = to_unit(test.images[:1000])
+    seen = model.corrupt(clean, SEED)
+    worst = np.argsort(-model.losses(seen, clean))[:SHOWN]
+    return Figure(
+        "worst",
+        figures.error_map(clean[worst], model.restore_seen(seen[worst])),
+        "The ten worst of the denoiser, of the first thousand test images: clean, restored, and the difference "
+        "(red: too bright, blue: too dark).",
+    )

@@ -1,0 +1,228 @@
+"""A page about any model: what it gives, where it fails, how it learnt, where its codes lie, what they are good for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
+from isthmus.errors import DataError
+from isthmus.evaluation.metrics import psnr_db
+from isthmus.evaluation.novelty import novelty
+from isthmus.evaluation.probe import compare_codes
+from isthmus.evaluation.scorecard import SEED, measure
+from isthmus.evaluation.test_data import (
+    Pictures,
+    Whole,
+    choose,
+    example_of,
+    give_back,
+    in_channels_of,
+    middles,
+    size_for,
+    takes_clean,
+)
+from isthmus.imaging.arrays import Array, to_unit
+from isthmus.latents.explore import Plane, traversals, walk
+from isthmus.model import Model
+from isthmus.report import figures
+from isthmus.report.page import Figure, Map, Section, write_report
+from isthmus.report.tables import model_table, probe_table, score_table
+from isthmus.storage.atomic import check_output
+
+SHOWN = 10
+"""Images in a row."""
+
+CUT, CUT_SIDE = 100, 256
+"""Of so many pictures of several sizes the middles are looked at, so many pixels high and wide, at most."""
+
+MAPPED = 3000
+"""Codes on a map, at most."""
+
+MAP_SIDES = (8, 32)
+"""Decoded places on a side of the map, for large images and for small ones."""
+
+MAP_PIXELS = 1536
+"""Pixels that a side of the map has, about, where these do not decide."""
+
+
+def portray(
+    model: Model,
+    data: str | Path | Array,
+    out: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    max_bad: float = MAX_BAD,
+    overwrite: bool = False,
+) -> Path:
+    """Write `report.html` about a model, and its figures as PNGs, into a folder.
+
+    Args:
+        model: Any model.
+        data: Clean images, as `isthmus.datasets.open_data` takes them; its test set, or every tenth image, is shown.
+        out: The folder.
+        data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable.
+        overwrite: Replace what the folder holds.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UsageError: If the folder is not empty.
+        DataError: If the data cannot be read or does not fit the model.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    check_output(folder, overwrite=overwrite)
+    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    subjects = choose(model, source)
+    card = measure(model, subjects).to_json()
+    about = model.describe()
+    if isinstance(subjects, Pictures):
+        learnt, shown = None, middles(model, subjects, CUT, CUT_SIDE)
+    else:
+        parts = train_and_test(source, size_for(model))
+        learnt, shown = (replace(part, images=in_channels_of(model, part.images)) for part in parts)
+    sections = [
+        Section("", [f"{card['data']}."], [model_table(about)]),
+        _pictures(model, shown, subjects),
+        Section("Beside what one would use instead", list(card["notes"]), [score_table(card)]),
+        Section("Where it fails", figures=[_worst(model, shown)]),
+    ]
+    if about["history"]:
+        drawn = figures.curves({model.recipe.model: about["history"]}, loss=f"loss ({model.recipe.loss})")
+        sections.append(Section("How it learnt", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
+    if learnt:
+        sections += _code_sections(model, learnt, shown)
+    return write_report(folder, f"A {model.recipe.model} autoencoder, and what it learnt", sections)
+
+
+def _look(test: Dataset) -> tuple[int, float]:
+    """Return (how many images stand in a row, how wide they are in inches): large ones are fewer."""
+    width = float(np.clip(max(test.image_shape[1:]) / figures.DPI, 0.9, 2.4))
+    return (SHOWN if width < 1.2 else SHOWN // 2), width
+
+
+def _pictures(model: Model, test: Dataset, subjects: Whole | Pictures) -> Section:
+    count, width = _look(test)
+    example = example_of(model, test.images[:count], SEED)
+    restored = give_back(model, example)
+    rows = {"given": example.as_it_is, "given back": restored}
+    if not np.array_equal(example.as_it_is, example.clean):
+        rows = {"seen": example.as_it_is, "restored": restored, "clean": example.clean}
+    captions = [[f"{value:.1f} dB" for value in psnr_db(images, example.clean)] for images in rows.values()]
+    captions = [[] if name in ("given", "clean") else texts for name, texts in zip(rows, captions, strict=True)]
+    caption = "Images it has not learnt from."
+    if isinstance(subjects, Pictures):
+        unseen = "Pictures it has not learnt from" if subjects.split == "test" else "Pictures"
+        caption = f"{unseen}: their middles, {' x '.join(map(str, test.image_shape[1:]))} pixels of each."
+    return Section("What it sees and gives", figures=[Figure("pictures", figures.grid(rows, captions, scale=width), caption)])
+
+
+def _worst(model: Model, test: Dataset) -> Figure:
+    count, width = _look(test)
+    first = example_of(model, test.images[:1000], SEED)
+    worst = first.take(np.argsort(-model.losses(first.seen, first.clean))[:count])
+    colours = model.loss.needs_seen
+    picture = figures.error_map(worst.clean, give_back(model, worst), colours=colours, scale=width)
+    meant = "how far their colours are apart" if colours else "the difference (red: too bright, blue: too dark)"
+    return Figure("worst", picture, f"The worst of the first {len(first):,}: clean, restored, {meant}.")
+
+
+def _code_sections(model: Model, train: Dataset, test: Dataset) -> list[Section]:
+    """Return what there is to say of codes: where they are all that an image comes from, and where clean images have some."""
+    sections = list(_probe(model, train, test))
+    clean = takes_clean(model)
+    if clean and not model.architecture.carries_detail and not model.loss.needs_seen:
+        sections = [*_codes(model, test), *sections, *_inventions(model, test)]
+    return [*sections, *_strangest(model, test)] if clean else sections
+
+
+def _codes(model: Model, test: Dataset) -> list[Section]:
+    images = test.images[:MAPPED]
+    codes = model.encode(images)
+    labels = None if test.labels is None else test.labels[:MAPPED]
+    try:
+        plane = Plane.of(codes)
+    except DataError:
+        return []  # one number, or one image: there is no map
+    positions = plane.positions(codes)
+    low, high = positions.min(0), positions.max(0)
+    extent = (low[0], high[0], low[1], high[1])
+    side = int(np.clip(MAP_PIXELS // max(test.image_shape[1:]), *MAP_SIDES))
+    decoded = plane.decoded(model, low, high, side, test.image_shape[1:])
+    shown: list[Figure] = [
+        Map(
+            "map",
+            figures.code_map(positions, labels, decoded, extent),
+            "Codes along their two widest directions, and what the model makes of the place where you stand.",
+            figures.ground(positions, labels, extent),
+            figures.sheet(decoded),
+            side,
+        )
+    ]
+    flat = codes.reshape(len(codes), -1)
+    if len(flat) >= 50:
+        method, neighbours = _neighbour_map(flat)
+        caption = f"The same codes by {method}: neighbours stay neighbours, distances between groups mean little."
+        shown.append(Figure("neighbours", figures.scatter(neighbours, labels), caption))
+    return [Section("Where the codes lie", figures=shown)]
+
+
+def _neighbour_map(codes: Array) -> tuple[str, Array]:
+    """Return (method, positions `(n, 2)`): UMAP where it is installed, else t-SNE."""
+    try:
+        from umap import UMAP
+    except ImportError:
+        from sklearn.manifold import TSNE
+
+        return "t-SNE", np.asarray(TSNE(random_state=0, init="pca", perplexity=min(30, len(codes) // 4)).fit_transform(codes))
+    return "UMAP", np.asarray(UMAP(random_state=0, n_jobs=1).fit_transform(codes))
+
+
+def _probe(model: Model, train: Dataset, test: Dataset) -> Sequence[Section]:
+    few = slice(10_000)
+    try:
+        result = compare_codes(model, train.take(few), test.take(few)).to_json()
+    except DataError:
+        return []  # there are no labels, or none that name classes
+    chart = Figure("probe", figures.bars(result["rows"]), "Errors of simple classifiers, fitted on at most 10,000 images.")
+    return [Section("What the codes are good for", [result["data"]], [probe_table(result)], [chart])]
+
+
+def _inventions(model: Model, test: Dataset) -> Sequence[Section]:
+    shown = []
+    try:
+        new = model.generate(5 * SHOWN, SEED, test.image_shape[1:]).reshape(5, SHOWN, *test.image_shape)
+        shown.append(
+            Figure("samples", figures.grid(dict(zip(("new", "", " ", "  ", "   "), new, strict=True))), "Invented images.")
+        )
+        rows = traversals(model, test.images[0], 5, SHOWN).reshape(-1, SHOWN, *test.image_shape)
+        named = {f"{place}.": row for place, row in enumerate(rows, 1)}
+        shown.append(Figure("traversals", figures.grid(named), "One image, as each of the widest numbers of its code changes."))
+    except DataError:
+        pass  # the code is too large for a density, or the images have another size than the training's
+    walks = {f"{i + 1}.": walk(model, test.images[i], test.images[-i - 1], SHOWN) for i in range(min(3, len(test) // 2))}
+    if walks:
+        shown.append(Figure("walks", figures.grid(walks), "From one image to another, in equal steps of the code."))
+    return [Section("New images, and ways between images", figures=shown)] if shown else []
+
+
+def _strangest(model: Model, test: Dataset) -> Sequence[Section]:
+    if model.reference is None:
+        return []  # nothing has been learnt
+    try:
+        found = novelty(model, model.at_work(to_unit(test.images), SEED))
+    except DataError:
+        return []  # there is nothing to compare such images with
+    worst = found.strangest[:SHOWN]
+    captions = [f"p {found.p_values[i]:.3f}" for i in worst]
+    picture = figures.grid(
+        {"strangest": found.dataset.images[worst], "given back": model.restore_seen(found.dataset.images[worst])}, [captions, []]
+    )
+    text = f"By {found.score}; p is the share of {found.held_out:,} held-out images that are as strange or stranger."
+    return [Section("The strangest", [text], figures=[Figure("strangest", picture, f"Of {test.title}, {len(test):,} images.")])]

@@ -1,0 +1,173 @@
+"""Tuning: which recipe has the smallest error for its size of code. `tune` is the door; `search.py` tries, `frontier.py` chooses.
+
+Optuna keeps a study for every size of code that is tried, all in one journal: in each, TPE proposes layers, units, loss and rate,
+and the median rule ends trainings that lag behind. (One study with two aims could end none early.) What is best for a size is
+tried for the next larger and the next smaller one, so that the studies learn from each other.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isthmus.datasets import MAX_BAD, open_data, train_and_test
+from isthmus.errors import Interrupted, IsthmusError, UsageError, printable
+from isthmus.imaging.arrays import Array
+from isthmus.recipes import Recipe, base_fields
+from isthmus.report import figures
+from isthmus.report.page import Figure, Section, write_report
+from isthmus.report.tables import Table, frontier_table
+from isthmus.storage.atomic import check_output, write_whole
+from isthmus.storage.run_dir import Run, stop_requests
+from isthmus.tuning.frontier import Tuned, choose, find_frontier
+from isthmus.tuning.search import OutOfTimeError, Search
+
+LOG = logging.getLogger("isthmus")
+
+
+def tune(
+    data: str | Path | Array,
+    *,
+    out: str | Path,
+    recipe: str = "",
+    code: int = 0,
+    budget: str = "",
+    trials: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    max_bad: float = MAX_BAD,
+    tell: Callable[[str], None] = LOG.info,
+    warn: Callable[[str], None] = LOG.warning,
+    **fields: Any,
+) -> Tuned:
+    """Look for the recipe with the smallest error, for several sizes of code.
+
+    Losses are compared by one error, the mean squared one of the images that the model gives.
+
+    Args:
+        data: The images: a folder, file, array or name.
+        out: The folder for `recipe.json`, `frontier.png`, `report.html`, and `trials.run/`, which resuming needs.
+        recipe: Name or JSON file of a recipe to begin from, which the fields change.
+        code: Numbers that the chosen code may have; half, a quarter, twice and four times as many are tried as well. Without it,
+            the knee of the frontier is chosen: its point farthest below the straight line between its ends, errors being drawn
+            against the logarithm of the numbers.
+        budget: Time for all trials: 90s, 20m or 1h. The training under way is given up when it ends.
+        trials: Trials in all, those that end early included; of the two limits, the first that is reached ends the search.
+        resume: Go on with the tuning in `out`; where there is none, begin.
+        overwrite: Begin anew although `out` exists.
+        device: "auto", "cpu", "cuda" or "mps".
+        data_dir: A folder that may hold the named data sets.
+        max_bad: Share of a folder's pictures that may be unreadable; they are skipped and named.
+        tell: Called with a sentence after each trial.
+        warn: Called with a sentence where something deserves attention.
+        **fields: Fields of `Recipe`, which all trials share; of hidden, loss and learning_rate they are what is tried first.
+
+    Raises:
+        UsageError: If an option cannot be meant, or Optuna is missing.
+        IsthmusError: If another tuning cannot be resumed, or no training came to its end.
+        Interrupted: After SIGINT or SIGTERM, once the step is done and what was found is written.
+    """
+    begin = base_fields(recipe, set(fields)) if recipe else {}
+    base = Recipe.of({**begin, "data": str(data) if isinstance(data, str | Path) else "", **fields})
+    budget_seconds = Recipe(budget=budget).budget_seconds or math.inf
+    _check_options(base, code, trials, budget)
+    folder = Path(out)
+    check_output(folder, overwrite=overwrite or resume)
+    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    dataset, test = train_and_test(source, base.size)
+    for skipped in dataset.skipped:
+        warn(f"Skipped {skipped.reason}")
+    search = Search(base, dataset, test, code=code, device=device)
+    run = Run(folder / "trials")
+    with run.held(), stop_requests() as stop:
+        search.open(run.folder / "journal", resume=resume)
+        try:
+            while search.spent_seconds() < budget_seconds and (not trials or search.finished() < trials):
+                search.attempt(budget_seconds, stop, tell)
+        except OutOfTimeError:
+            pass
+        except Interrupted as interrupted:
+            if search.tried():
+                _write(search, folder)
+            raise Interrupted(f"Stopped in {printable(str(folder))}: add --resume to go on.", interrupted.exit_status) from None
+        if not search.tried():
+            raise IsthmusError(
+                f"No training of {base.epochs} epochs came to its end in {search.spent_seconds():.0f} seconds: "
+                "give a larger budget, or fewer --epochs with --overwrite."
+            )
+        return _write(search, folder)
+
+
+def _check_options(base: Recipe, code: int, trials: int, budget: str) -> None:
+    try:
+        import optuna  # noqa: F401
+    except ModuleNotFoundError:
+        raise UsageError("Optuna is not installed: pip install 'isthmus[tune]'.") from None
+    if base.budget:
+        raise UsageError(f"Trials are compared after as many epochs each: give --epochs, not the recipe's budget of {base.budget}.")
+    for name, value in {"code": code, "trials": trials}.items():
+        if value < 0:
+            raise UsageError(f"--{name} must be a number from 1 up, not {value}.")
+    if not budget and not trials:
+        raise UsageError("Say how long to look: --budget 20m, or --trials 50.")
+
+
+def _write(search: Search, folder: Path) -> Tuned:
+    """Write the chosen recipe and a page about the frontier."""
+    tried = search.tried()
+    frontier = find_frontier(tried)
+    tuned = Tuned(
+        chosen=choose(frontier, search.code),
+        frontier=tuple(frontier),
+        tried=tuple(tried),
+        ended_early=search.finished() - len(tried),
+        pca_mse=search.principal_components([*search.sizes, *(best.numbers for best in frontier)]),
+        seconds=search.spent_seconds(),
+        skipped=search.skipped,
+    )
+    recipe = json.dumps(tuned.chosen.recipe.to_json(), indent=2)
+    write_whole(folder / "recipe.json", recipe.encode())
+    write_report(folder, "How small a code, for how small an error", _sections(search, tuned))
+    return tuned
+
+
+def _sections(search: Search, tuned: Tuned) -> list[Section]:
+    data = search.about["data"]
+    finished = search.finished()
+    trials = f"{finished:,} trials in {tuned.seconds:,.0f} seconds, {tuned.ended_early:,} of them ended early."
+    return [
+        Section(
+            "",
+            [
+                f"Learnt from {len(search.learnt):,} images ({data['title']}), each training {search.base.epochs} epochs long, "
+                f"to undo {search.base.corruption} with {search.base.model} models. {trials}",
+                f"A recipe is chosen by its mean squared error on {len(search.measured['choose']):,} other training images. "
+                f"All errors here are measured on {len(search.measured['test']):,} test images, which neither training nor choice "
+                "has seen. PCA, principal components with as many numbers, learnt from the same images.",
+            ],
+            [frontier_table(tuned.to_json())],
+            [
+                Figure(
+                    "frontier",
+                    figures.frontier(
+                        [(one.numbers, one.mse) for one in tuned.tried],
+                        [(one.numbers, one.mse) for one in tuned.frontier],
+                        sorted(tuned.pca_mse.items()),
+                        (tuned.chosen.numbers, tuned.chosen.mse),
+                    ),
+                    "Every training that came to its end, the best for their size joined; the ring is the chosen one.",
+                )
+            ],
+        ),
+        Section(
+            "The chosen recipe",
+            ["It is in recipe.json; isthmus train DATA --recipe recipe.json --out model.safetensors takes it."],
+            [Table(("field", "value"), [(name, str(value)) for name, value in tuned.chosen.recipe.to_json().items()])],
+        ),
+    ]

@@ -1,0 +1,120 @@
+"""What there is to see in a model's codes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, File, Form, HTTPException, Request, Response, UploadFile
+
+from isthmus.datasets import Dataset, Source
+from isthmus.errors import DataError, UsageError
+from isthmus.evaluation.test_data import size_for
+from isthmus.imaging.arrays import Array, from_unit, resize
+from isthmus.model import Model
+from isthmus.web.latent_map import Exploration
+from isthmus.web.model_store import Shelf
+from isthmus.web.routes.common import IMAGE, file, fitting, name_of, new_router, read_upload, sheet
+from isthmus.web.worker import Desk
+
+MOST_EXPLORED = 2000
+
+
+def exploration_routes(shelf: Shelf, desk: Desk, source: Source | None) -> APIRouter:
+    """Return the functions that show a model's codes.
+
+    Args:
+        shelf: The models.
+        desk: Where work is done.
+        source: Images that are there from the beginning.
+    """
+    routes = new_router()
+    explored: dict[str, Exploration] = {}
+
+    async def known(request: Request, model: str) -> Exploration:
+        trained = shelf.get(model)
+        if model not in explored:
+            if source is None:
+                raise HTTPException(404, "There are no images to look at yet: bring some.")
+            explored[model] = await desk.do(request, lambda watch: Exploration.of(trained, _measured(trained, source)))
+        return explored[model]
+
+    @routes.get("/models/{model}/map")
+    async def code_map(request: Request, model: str) -> dict[str, Any]:
+        """Return where the codes of the images lie, and which images the model gives back worst."""
+        return (await known(request, model)).to_json()
+
+    @routes.post("/models/{model}/images")
+    async def bring(
+        request: Request,
+        model: str,
+        images: Annotated[list[UploadFile], File(max_length=MOST_EXPLORED)],
+        labels: Annotated[str, Form(description="A JSON list of strings, one for each picture")] = "",
+    ) -> dict[str, Any]:
+        """Bring other images to look at; they are scaled to the model's size, and forgotten when the server ends."""
+        trained = shelf.get(model)
+        pictures = [fitting(trained, await read_upload(image)) for image in images]
+        named = _labels(labels, len(images))
+        names = tuple(name_of(image) for image in images)
+        smallest = tuple(min(picture.shape[axis] for picture in pictures) for axis in (2, 3))
+        stack = np.stack([resize(picture[0], smallest) for picture in pictures])
+        dataset = Dataset(
+            images=from_unit(stack, np.dtype(np.uint8)), title=f"{len(pictures):,} pictures", labels=named, names=names
+        )
+        explored[model] = await desk.do(request, lambda watch: Exploration.of(trained, dataset))
+        return explored[model].to_json()
+
+    @routes.get("/models/{model}/images/{index}", response_class=Response, responses=IMAGE)
+    async def image(request: Request, model: str, index: int, restored: bool = False) -> Response:
+        """Return one of the images, or what the model gives for it, as a PNG."""
+        pixels = (await known(request, model)).image(index)
+        trained = shelf.get(model)
+        return file(
+            await desk.do(request, lambda watch: sheet(trained.restore(pixels[None]) if restored else pixels[None])), "image.png"
+        )
+
+    @routes.get("/models/{model}/at", response_class=Response, responses=IMAGE)
+    async def at(request: Request, model: str, x: float, y: float) -> Response:
+        """Return what the model gives for a place on the map, as a PNG."""
+        place, trained = await known(request, model), shelf.get(model)
+        return file(await desk.do(request, lambda watch: sheet(place.at(trained, x, y)[None])), "place.png")
+
+    @routes.get("/models/{model}/walk", response_class=Response, responses=IMAGE)
+    async def walk(request: Request, model: str, start: int, end: int, steps: int = 10) -> Response:
+        """Return the way from one of the images to another through the code, as a PNG."""
+        if not 2 <= steps <= 100:
+            raise UsageError(f"A walk takes from 2 to 100 steps, not {steps}.")
+        way, trained = await known(request, model), shelf.get(model)
+        return file(await desk.do(request, lambda watch: sheet(way.between(trained, start, end, steps), steps)), "walk.png")
+
+    @routes.get("/models/{model}/traversals", response_class=Response, responses=IMAGE)
+    async def around(request: Request, model: str, index: int) -> Response:
+        """Return what one of the images becomes along the ten widest numbers of its code, a row for each, as a PNG."""
+        near, trained = await known(request, model), shelf.get(model)
+        return file(await desk.do(request, lambda watch: sheet(near.around(trained, index), 9)), "traversals.png")
+
+    @routes.get("/models/{model}/probe")
+    async def probe(request: Request, model: str) -> dict[str, Any]:
+        """Return how well simple classifiers do with the codes, beside pixels and PCA; the images need labels."""
+        probed, trained = await known(request, model), shelf.get(model)
+        return await desk.do(request, lambda watch: probed.probe(trained))
+
+    return routes
+
+
+def _measured(model: Model, source: Source) -> Dataset:
+    """Return the images of a source that a model has not learnt from, if it has such."""
+    return source.read("test" if source.has_test else "all", size_for(model))
+
+
+def _labels(text: str, count: int) -> Array | None:
+    if not text:
+        return None
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError):
+        labels = None
+    if not isinstance(labels, list) or len(labels) != count or not all(isinstance(label, str) for label in labels):
+        raise DataError(f"Labels are a JSON list of {count} strings, one for each picture.")
+    return np.array(labels) if len(set(labels)) > 1 else None

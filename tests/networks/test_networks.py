@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import isthmus
+from isthmus.errors import DataError, UsageError
+from isthmus.model import Model
+from isthmus.networks import build
+from isthmus.recipes.chapter import CHAPTER
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("dense", 50_992), ("convolutional", 4_385), ("denoising", 30_689)])
+def test_the_chapters_models_have_the_books_parameters(name, parameters):
+    model = Model(CHAPTER[name].recipe, (1, 28, 28), device="cpu")
+    assert model.parameters() == parameters == CHAPTER[name].parameters
+    assert np.prod(model.code_shape()) == CHAPTER[name].code_numbers
+
+
+def test_an_unknown_model_is_told_the_nearest():
+    with pytest.raises(UsageError, match=r"Unknown model 'dence'\. Did you mean 'dense'\? There are: dense, conv, photographic\."):
+        build("dence", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(), decoder_hidden=(), code_kind="relu")
+
+
+def test_sizes_must_be_positive():
+    with pytest.raises(UsageError, match=r"Sizes must be positive, not code 4, hidden \(0,\) and \(1,\), image \(1, 8, 8\)\."):
+        build("dense", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(0,), decoder_hidden=(1,), code_kind="relu")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (5, 28, 28), (5, 1, 28, 28), (5, 28, 28, 1)])
+def test_restore_keeps_shape_and_type(dtype, shape, conv, digits):
+    count = shape[0] if len(shape) > 3 or shape[0] == 5 else 1
+    unit = (digits[:count] / 255).reshape(shape)
+    images = (
+        unit.astype(dtype) if np.dtype(dtype).kind == "f" else (unit * (1 if dtype is bool else np.iinfo(dtype).max)).astype(dtype)
+    )
+    restored = conv.restore(images)
+    assert restored.shape == shape
+    assert restored.dtype == dtype
+
+
+def test_restore_takes_tensors_pictures_paths_and_lists(conv, digits, tmp_path):
+    expected = conv.restore(digits[0])
+    assert torch.equal(conv.restore(torch.from_numpy(digits[0])), torch.from_numpy(expected))
+    picture = conv.restore(Image.fromarray(digits[0]))
+    assert isinstance(picture, Image.Image)
+    assert np.array_equal(np.asarray(picture), expected)
+    Image.fromarray(digits[0]).save(tmp_path / "digit.png")
+    assert np.array_equal(conv.restore(tmp_path / "digit.png"), expected)
+    several = conv.restore([digits[0], digits[1][:20]])
+    assert isinstance(several, list)
+    assert [image.shape for image in several] == [(28, 28), (20, 28)]
+
+
+def test_restore_takes_values_a_little_outside_of_the_range(denoiser, digits):
+    noisy = digits[:5] / np.float32(255) + np.random.default_rng(0).normal(0, 0.5, (5, 28, 28)).astype(np.float32)
+    restored = denoiser.restore(noisy)
+    assert np.array_equal(restored, denoiser.restore(np.clip(noisy, 0, 1)))
+
+
+def test_codes_that_do_not_fit_are_refused(dense, conv):
+    with pytest.raises(DataError, match=r"Codes of shape \(2, 31\) do not fit: this model's are \(n, 32\) for 28 x 28 pixels\."):
+        dense.decode(np.zeros((2, 31)))
+    with pytest.raises(DataError, match=r"This model decodes to 28 x 28 pixels, not 30 x 28\."):
+        dense.decode(np.zeros((2, 32)), (30, 28))
+    with pytest.raises(DataError, match=r"this model's are \(n, 8, 4, 4\) for 28 x 28 pixels"):
+        conv.decode(np.zeros((2, 8, 5, 4)))
+
+
+def test_corrupt_is_seeded(denoiser, digits):
+    clean = digits[:3, None] / np.float32(255)
+    assert np.array_equal(denoiser.corrupt(clean, 1), denoiser.corrupt(clean, 1))
+    assert not np.array_equal(denoiser.corrupt(clean, 1), denoiser.corrupt(clean, 2))
+
+
+def test_a_model_describes_itself(dense):
+    about = dense.describe()
+    assert about["parameters"] == 50_992
+    assert about["code_shape"] == [32]
+    assert about["code_numbers"] == 32
+    assert about["image_shape"] == [1, 28, 28]
+    assert about["steps"] == 2 * 3
+    assert len(about["history"]) == 2
+    assert about["recipe"] == isthmus.Recipe(model="dense", epochs=2).to_json()
