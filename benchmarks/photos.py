@@ -81,6 +81,12 @@ class Bench:
         for path in paths[: self.options.few]:
             yield np.asarray(Image.open(path).convert(mode), np.float32) / np.float32(255)
 
+    @staticmethod
+    def timed(method: Method, seen: Array) -> tuple[Array, float]:
+        """Return a method's result, and the seconds that it took."""
+        began = time.perf_counter()
+        return method(seen), time.perf_counter() - began
+
     def row(self, testset: str, level: int, method: str, values: list[dict[str, float]], seconds: float, pixels: int) -> None:
         means = {name: round(float(np.mean([value[name] for value in values])), 3) for name in values[0]}
         speed = {"seconds_per_megapixel": round(seconds / pixels * 1e6, 3)}
@@ -109,9 +115,8 @@ class Bench:
         for name, method in methods.items():
             values, seconds, pixels = [], 0.0, 0
             for seen, wanted in examples:
-                began = time.perf_counter()
-                restored = method(seen)
-                seconds += time.perf_counter() - began
+                restored, spent = self.timed(method, seen)
+                seconds += spent
                 pixels += wanted.shape[0] * wanted.shape[1]
                 values.append(measure(np.clip(restored, 0, 1), wanted))
             self.row(testset, level, name, values, seconds, pixels)

@@ -38,7 +38,7 @@ class Shipped:
     """Of the recipe."""
 
 
-NOISE = "gaussian-noise(0.2157, clip=False, least=0)"
+NOISE = "gaussian-noise((0, 0.2157), clip=False)"
 """Any strength up to 55 of 255."""
 
 QUALITY = ("denoise", "upscale", "repair", "colorize")
@@ -50,7 +50,7 @@ MODELS = {
     "upscale-x2": Shipped("squares-color", "denoise-color", 7, {"task": "upscale", "factor": 2}),
     "upscale-x3": Shipped("squares-color", "upscale-x2", 3, {"task": "upscale", "factor": 3}),
     "upscale-x4": Shipped("squares-color", "upscale-x3", 3, {"task": "upscale", "factor": 4}),
-    "repair": Shipped("squares-both", "denoise-color", 5, {"task": "repair", "corruption": "jpeg(5, best=95)"}),
+    "repair": Shipped("squares-both", "denoise-color", 5, {"task": "repair", "corruption": "jpeg((5, 95))"}),
     "colorize": Shipped("color", "denoise-color", 3, {"task": "colorize"}),
 }
 

@@ -23,19 +23,19 @@ def test_binarized_values_are_black_or_white_as_often_as_their_brightness_says()
 
 def test_noise_of_a_range_of_strengths_has_one_for_each_image():
     clean = torch.full((4000, 1, 16, 16), 0.5)
-    noisy = GaussianNoise(0.2, clip=False, least=0.05)(clean, chance())
+    noisy = GaussianNoise((0.05, 0.2), clip=False)(clean, chance())
     deviations = noisy.flatten(1).std(1)
     assert deviations.min() == pytest.approx(0.05, abs=0.01)
     assert deviations.max() == pytest.approx(0.2, abs=0.03)
     assert deviations.mean() == pytest.approx(0.125, abs=0.003)
-    assert str(parse("gaussian-noise(0.2, least=0.05)")) == "gaussian-noise(std=0.2, clip=True, least=0.05)"
+    assert str(parse("gaussian-noise((0.05, 0.2))")) == "gaussian-noise(std=(0.05, 0.2), clip=True)"
     assert str(GaussianNoise(0.2)) == "gaussian-noise(std=0.2, clip=True)"
 
 
 @pytest.mark.parametrize("least", [-0.1, 0.3])
 def test_the_smallest_strength_lies_below_the_largest(least):
-    with pytest.raises(UsageError, match=f"smallest standard deviation must lie between 0 and the largest, 0.2, not {least}"):
-        GaussianNoise(0.2, least=least)
+    with pytest.raises(UsageError, match=r"must lie between 0 and 10 .*: one number, or a pair \(smallest, largest\)"):
+        GaussianNoise((least, 0.2))
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 30), (20, 41)])
@@ -123,7 +123,7 @@ def test_strengths_that_cannot_be_meant_are_refused(wrong, message):
 def test_jpeg_of_a_range_of_qualities_rounds_as_often_to_twice_a_step_as_to_once():
     image = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     of_quality = torch.cat([parse(f"jpeg({quality})")(image, torch.Generator()) for quality in range(5, 96)])
-    coded = parse("jpeg(5, best=95)")(image.expand(600, -1, -1, -1), torch.Generator().manual_seed(0))
+    coded = parse("jpeg((5, 95))")(image.expand(600, -1, -1, -1), torch.Generator().manual_seed(0))
     quality = 5 + torch.cdist(coded.flatten(1), of_quality.flatten(1)).argmin(1)
     assert all((one == of_quality[place - 5]).all() for one, place in zip(coded, quality, strict=True))
     for finer, coarser in ((5, 10), (10, 20), (75, 87), (80, 90)):  # steps of 1000, 500, 250, 50, 25, 40 and 20 percent

@@ -19,7 +19,7 @@ def test_all_unknown_names_are_told_at_once():
         "Unknown task 'denose'. Did you mean 'denoise'? There are: reconstruct, denoise, colorize, upscale, repair, inpaint, "
         "pairs, noisy, describe. "
         "Unknown model 'cnv'. Did you mean 'conv'? There are: dense, conv, photographic. "
-        "Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse, l1, ab, ab-bins. "
+        "Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse, psnr, l1, ab, ab-bins. "
         "Unknown kind of code 'rellu'. Did you mean 'relu'? There are: relu, linear, gaussian, invariant. "
         "Unknown schedule 'linear'. There are: one-cycle, constant. "
         "Unknown precision 'float16'. Did you mean 'bfloat16'? There are: auto, float32, bfloat16."
@@ -99,9 +99,9 @@ def test_noise_becomes_the_corruption():
     ("corruption", "message"),
     [
         ("gausian-noise", "Unknown corruption 'gausian-noise'. Did you mean 'gaussian-noise'? There are: nothing, "),
-        ("gaussian-noise(loud=1)", "Cannot read 'loud=1' in 'gaussian-noise(loud=1)': gaussian-noise takes std, clip, least."),
-        ("gaussian-noise(loud)", "Cannot read 'loud' in 'gaussian-noise(loud)': gaussian-noise takes std, clip, least."),
-        ("gaussian-noise(99)", "The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not 99."),
+        ("gaussian-noise(loud=1)", "Cannot read 'loud=1' in 'gaussian-noise(loud=1)': gaussian-noise takes std, clip."),
+        ("gaussian-noise(loud)", "Cannot read 'loud' in 'gaussian-noise(loud)': gaussian-noise takes std, clip."),
+        ("gaussian-noise(99)", "The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not 99"),
         ("salt-and-pepper(2)", "The share of lost pixels must lie between 0 and 1, not 2."),
         ("nothing(1)", "Cannot read '1' in 'nothing(1)': nothing takes no values."),
         ("gaussian-noise(", "Cannot read the corruption 'gaussian-noise(': write it like gaussian-noise(0.5)."),

@@ -1,20 +1,29 @@
 """What is done to a clean image, so that a model can learn to undo it."""
 
 from isthmus.corruptions.base import Chain, Corruption, Nothing, parts_of
-from isthmus.corruptions.camera import Blur, Downscale, Grayscale, Jpeg
+from isthmus.corruptions.camera import Blur, Downscale, Grayscale
+from isthmus.corruptions.choice import Either, Shuffled
+from isthmus.corruptions.compression import Jpeg, Webp
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.paired import Given, Neighbours
+from isthmus.corruptions.prints import Fade, Scratches
 from isthmus.corruptions.registry import CORRUPTIONS, parse
+from isthmus.corruptions.resampling import Resize
+from isthmus.corruptions.sensor import CameraNoise, FilmGrain, Sharpen
 from isthmus.corruptions.spatial import Erase, Mask, Warp
 
 __all__ = [
     "CORRUPTIONS",
     "Binarize",
     "Blur",
+    "CameraNoise",
     "Chain",
     "Corruption",
     "Downscale",
+    "Either",
     "Erase",
+    "Fade",
+    "FilmGrain",
     "GaussianNoise",
     "Given",
     "Grayscale",
@@ -23,8 +32,13 @@ __all__ = [
     "Neighbours",
     "Nothing",
     "PoissonNoise",
+    "Resize",
     "SaltAndPepper",
+    "Scratches",
+    "Sharpen",
+    "Shuffled",
     "Warp",
+    "Webp",
     "parse",
     "parts_of",
 ]

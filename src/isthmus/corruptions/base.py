@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+Range: TypeAlias = float | tuple[float, float]
+"""One value for all images, or the ends `(low, high)` between which each image gets a value of its own."""
+
+
+def ends_of(value: Range) -> tuple[float, float]:
+    """Return (low, high) of a range; of one value, that value twice."""
+    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
+
+
+def lies_within(value: Range, low: float, high: float) -> bool:
+    """Tell whether a range is in order, and lies between two values."""
+    return (not isinstance(value, tuple) or len(value) == 2) and low <= ends_of(value)[0] <= ends_of(value)[1] <= high
+
+
+def draw(value: Range, batch: Tensor, generator: Generator, *, log: bool = False) -> Tensor:
+    """Return one value of a range for each image of a batch, `(B, 1, 1, 1)`, drawn evenly, or evenly in the logarithm.
+
+    One value costs no random number.
+    """
+    low, high = ends_of(value)
+    if low == high:
+        return batch.new_full((len(batch), 1, 1, 1), low)
+    share = batch.new_empty((len(batch), 1, 1, 1)).uniform_(generator=generator)
+    return low * (high / low) ** share if log else low + (high - low) * share
 
 
 class Corruption:
@@ -25,7 +54,17 @@ class Corruption:
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return what a person has of a clean batch `(B, C, H, W)`: mostly of the same size."""
-        raise TypeError(f"{type(self).__name__} does not say what it does to an image.")
+        return self.degrade(clean, clean, generator)[0]
+
+    def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return what becomes of a damaged batch `(B, C, H, W)`, and of what is wanted of it.
+
+        Mostly what is wanted stays as it was. Where a corruption also does what nobody wants undone (a camera's own processing,
+        another size), it does that to both. A subclass says what it does here or in `damage`.
+        """
+        if type(self).damage is Corruption.damage:
+            raise TypeError(f"{type(self).__name__} does not say what it does to an image.")
+        return self.damage(damaged, generator), wanted
 
     def seen_channels(self, channels: int) -> int:
         """Return C', how many channels the model sees when the images have `channels`."""
@@ -36,7 +75,7 @@ class Corruption:
 
         Mostly the batch is clean, so that it is what is wanted.
         """
-        return self.damage(batch, generator), batch
+        return self.degrade(batch, batch, generator)
 
     def image_channels(self, stored: int) -> int:
         """Return C, how many channels the model gives, when a data set's images have `stored`."""
@@ -64,9 +103,41 @@ class Corruption:
         """
         return Chain((*parts_of(self), *parts_of(then)))
 
+    @classmethod
+    def from_text(cls, text: str, parse: Callable[[str], Corruption]) -> Corruption:
+        """Return the corruption of this kind whose arguments a text holds: `value, ...` or `field=value, ...`.
+
+        Args:
+            text: What stands between the parentheses.
+            parse: Reads a corruption, for a kind that holds others.
+
+        Raises:
+            UsageError: If there is no such field, or a value is not a number, a pair of numbers, True, False or a quoted word.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # every subclass is a dataclass
+        values: dict[str, object] = {}
+        for position, argument in enumerate(arguments_of(text)):
+            name, _, written = argument.rpartition("=")
+            name = name.strip() or (names[position] if position < len(names) else "?")
+            try:
+                value = ast.literal_eval(written.strip())
+            except (ValueError, SyntaxError):
+                value = None
+            parts = value if isinstance(value, tuple) else (value,)
+            numbers = all(isinstance(part, int | float) for part in parts)
+            if name not in names or not (numbers or isinstance(value, str)):
+                raise UsageError(
+                    f"Cannot read '{argument}' in '{cls.name}({text})': {cls.name} takes {', '.join(names) or 'no values'}."
+                )
+            values[name] = value
+        try:
+            return cls(**values)
+        except TypeError:  # a word where a number is compared
+            raise UsageError(f"Cannot read '{cls.name}({text})': a value is of the wrong kind.") from None
+
     def __str__(self) -> str:
         """Return the text that `parse` reads back."""
-        values = dataclasses.asdict(self)  # type: ignore[call-overload]  # every subclass is a dataclass
+        values = dataclasses.asdict(self)  # type: ignore[call-overload]  # as above
         given = [f"{key}={value!r}" for key, value in values.items() if value is not None]
         return f"{self.name}({', '.join(given)})" if given else self.name
 
@@ -105,7 +176,13 @@ class Chain(Corruption):
         """Return the first part's, the damaged ones damaged further by the others."""
         damaged, wanted = self.parts[0].examples(batch, generator)
         for part in self.parts[1:]:
-            damaged = part.damage(damaged, generator)
+            damaged, wanted = part.degrade(damaged, wanted, generator)
+        return damaged, wanted
+
+    def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Apply the parts in order, to both."""
+        for part in self.parts:
+            damaged, wanted = part.degrade(damaged, wanted, generator)
         return damaged, wanted
 
     def image_channels(self, stored: int) -> int:
@@ -136,3 +213,24 @@ class Chain(Corruption):
 def parts_of(corruption: Corruption) -> tuple[Corruption, ...]:
     """Return the corruptions of which one consists, in order: itself, mostly."""
     return corruption.parts if isinstance(corruption, Chain) else (corruption,)
+
+
+def arguments_of(text: str) -> list[str]:
+    """Return the arguments of which a text consists: what stands between its commas, those within parentheses and quotes apart.
+
+    >>> arguments_of("(0, 2), kernel='cubic', jpeg(5, 9)")
+    ['(0, 2)', "kernel='cubic'", 'jpeg(5, 9)']
+    """
+    return [part.strip() for part in split_outside(text, ",") if part.strip()]
+
+
+def split_outside(text: str, mark: str) -> list[str]:
+    """Return the parts of a text between marks that stand outside of all parentheses."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == mark and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts

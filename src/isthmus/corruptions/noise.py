@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from isthmus.corruptions.base import Corruption
+from isthmus.corruptions.base import Corruption, Range, draw, lies_within
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,20 +21,17 @@ class GaussianNoise(Corruption):
 
     name: ClassVar = "gaussian-noise"
 
-    std: float = 0.5
-    """Standard deviation, where the image's range is [0, 1]."""
+    std: Range = 0.5
+    """Standard deviation, where the image's range is [0, 1]; with two values, each image gets one between them."""
     clip: bool = True
     """Whether the result is clipped to [0, 1], as a stored picture would be."""
-    least: float | None = None
-    """Smallest standard deviation, where each image is to get one of its own, drawn evenly between this and `std`."""
 
     def __post_init__(self) -> None:
         """Check the strength."""
-        if not 0 <= self.std <= 10:
-            raise UsageError(f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}.")
-        if self.least is not None and not 0 <= self.least <= self.std:
+        if not lies_within(self.std, 0, 10):
             raise UsageError(
-                f"The noise's smallest standard deviation must lie between 0 and the largest, {self.std}, not {self.least}."
+                f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}: "
+                "one number, or a pair (smallest, largest)."
             )
 
     @property
@@ -44,9 +41,11 @@ class GaussianNoise(Corruption):
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return clean + std x standard normal noise."""
-        noise = clean.new_empty(clean.shape).normal_(0, self.std if self.least is None else 1, generator=generator)
-        if self.least is not None:
-            noise *= clean.new_empty((len(clean), 1, 1, 1)).uniform_(self.least, self.std, generator=generator)
+        noise = clean.new_empty(clean.shape)
+        if isinstance(self.std, tuple):
+            noise.normal_(generator=generator).mul_(draw(self.std, clean, generator))
+        else:
+            noise.normal_(0, self.std, generator=generator)
         noisy = noise.add_(clean)
         return noisy.clamp_(0, 1) if self.clip else noisy
 
@@ -60,26 +59,21 @@ class PoissonNoise(Corruption):
 
     name: ClassVar = "poisson-noise"
 
-    peak: float = 50.0
-    """Photons that a white value stands for; fewer are noisier."""
+    peak: Range = 50.0
+    """Photons that a white value stands for; fewer are noisier. Two values are drawn between evenly in the logarithm."""
     read: float = 0.01
     """Standard deviation of the sensor's noise, where the image's range is [0, 1]."""
-    most: float | None = None
-    """Largest number of photons, where each image is to get one of its own, drawn evenly in the logarithm from `peak` up."""
 
     def __post_init__(self) -> None:
         """Check the strengths."""
-        if not 0 < self.peak <= 1e6 or not 0 <= self.read <= 10 or (self.most is not None and not self.peak <= self.most <= 1e6):
-            raise UsageError(
-                f"Poisson noise takes a peak above 0, a read noise from 0 to 10, and at most a larger peak; not {self}."
-            )
+        if not lies_within(self.peak, 1e-6, 1e6) or not 0 <= self.read <= 10:
+            raise UsageError(f"Poisson noise takes a peak above 0 (or a pair of them) and a read noise from 0 to 10, not {self}.")
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return Poisson(clean x peak) / peak + read x standard normal noise, clipped."""
         import torch
 
-        shares = clean.new_empty((len(clean), 1, 1, 1)).uniform_(generator=generator)
-        peaks = self.peak * ((self.most or self.peak) / self.peak) ** shares
+        peaks = draw(self.peak, clean, generator, log=True)
         counted = torch.poisson(clean.clamp(min=0) * peaks, generator=generator) / peaks
         return counted.add_(clean.new_empty(clean.shape).normal_(generator=generator), alpha=self.read).clamp_(0, 1)
 

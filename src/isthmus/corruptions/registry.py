@@ -4,19 +4,23 @@ A corruption is a small value object: called with a batch `(B, C, H, W)` in [0, 
 sees of it, `(B, C', H, W)`. Height and width never change. It does so in two steps: `damage` gives what a person has (a small
 picture, a gray one), `as_seen` what the model sees of that (stretched), which is also what is done at work. Corruptions compose
 with `|`, left to right, and are written the same way as text, on the command line and in the model file:
-`gaussian-noise(0.5) | salt-and-pepper(0.1)`. This room loads without torch.
+`gaussian-noise(0.5) | salt-and-pepper(0.1)`; a pair `(low, high)` gives each image a value of its own. This file loads without
+torch.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import re
 
-from isthmus.corruptions.base import Chain, Corruption, Nothing
-from isthmus.corruptions.camera import Blur, Downscale, Grayscale, Jpeg
+from isthmus.corruptions.base import Chain, Corruption, Nothing, split_outside
+from isthmus.corruptions.camera import Blur, Downscale, Grayscale
+from isthmus.corruptions.choice import Either, Shuffled
+from isthmus.corruptions.compression import Jpeg, Webp
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.paired import Given, Neighbours
+from isthmus.corruptions.prints import Fade, Scratches
+from isthmus.corruptions.resampling import Resize
+from isthmus.corruptions.sensor import CameraNoise, FilmGrain, Sharpen
 from isthmus.corruptions.spatial import Erase, Mask, Warp
 from isthmus.errors import UsageError, look_up
 
@@ -24,9 +28,12 @@ CORRUPTIONS: dict[str, type[Corruption]] = {
     kind.name: kind
     for kind in (
         *(Nothing, GaussianNoise, PoissonNoise, SaltAndPepper, Binarize),
-        *(Grayscale, Downscale, Blur, Jpeg),
+        *(CameraNoise, FilmGrain, Sharpen),
+        *(Grayscale, Downscale, Blur, Resize, Jpeg, Webp),
+        *(Fade, Scratches),
         *(Mask, Erase, Warp),
         *(Neighbours, Given),
+        *(Either, Shuffled),
     )
 }
 
@@ -35,35 +42,24 @@ def parse(text: str) -> Corruption:
     """Return the corruption that a text names.
 
     Args:
-        text: One or more of `name`, `name(value, ...)` or `name(field=value, ...)`, joined by `|`.
+        text: One or more of `name`, `name(value, ...)` or `name(field=value, ...)`, joined by `|`. A value is a number or, where
+            each image is to get one of its own, a pair `(low, high)`. `either(2 * name, 1 * name | name)` and
+            `shuffled(name, name)` hold others.
 
     Raises:
         UsageError: If a name is unknown, or its values do not fit.
 
     >>> parse("salt-and-pepper(0.2)")
     SaltAndPepper(share=0.2)
-    >>> parse("gaussian-noise(0.2) | salt-and-pepper") == GaussianNoise(0.2) | SaltAndPepper()
+    >>> parse("gaussian-noise((0.1, 0.2)) | salt-and-pepper") == GaussianNoise((0.1, 0.2)) | SaltAndPepper()
     True
     """
-    parts = [_parse_one(part.strip()) for part in text.split("|")]
+    parts = [_parse_one(part.strip()) for part in split_outside(text, "|")]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
 def _parse_one(text: str) -> Corruption:
-    match = re.fullmatch(r"([\w-]+)(?:\((.*)\))?", text)
+    match = re.fullmatch(r"([\w-]+)(?:\((.*)\))?", text, re.DOTALL)
     if not match:
         raise UsageError(f"Cannot read the corruption '{text}': write it like gaussian-noise(0.5).")
-    kind = look_up("corruption", match[1], CORRUPTIONS)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # as above
-    values: dict[str, object] = {}
-    for position, item in enumerate(filter(None, (item.strip() for item in (match[2] or "").split(",")))):
-        name, _, value = item.rpartition("=")
-        name = name.strip() or (names[position] if position < len(names) else "?")
-        try:
-            number = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError):
-            number = None
-        if name not in names or not isinstance(number, bool | int | float):
-            raise UsageError(f"Cannot read '{item}' in '{text}': {match[1]} takes {', '.join(names) or 'no values'}.")
-        values[name] = number
-    return kind(**values)
+    return look_up("corruption", match[1], CORRUPTIONS).from_text(match[2] or "", parse)

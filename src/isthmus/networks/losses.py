@@ -70,6 +70,26 @@ class Loss:
         return output.float().sigmoid() if self.logits else output.float().clamp(0, 1)
 
 
+SMALLEST_MSE = 1e-5
+"""Mean squared error (50 dB) below which an image counts no more by how close it is to perfect."""
+
+
+@dataclass(frozen=True)
+class PsnrLoss(Loss):
+    """Compare images by the logarithm of their squared error: each counts by its ratio, the mildly damaged as much as the ruined.
+
+    Source: Chen et al. (2022), Simple baselines for image restoration (NAFNet), who train on PSNR.
+    """
+
+    def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
+        """Return minus the PSNR as shares of 10 dB: the mean over the images, or with "none" `(B, 1)`, that of each."""
+        from torch.nn import functional
+
+        squared = functional.mse_loss(output.float(), clean, reduction="none").flatten(1).mean(1, keepdim=True)
+        ratio: Tensor = (squared + SMALLEST_MSE).log10()
+        return ratio if reduction == "none" else ratio.mean()
+
+
 AB_SCALE = 110.0
 """CIELAB's a and b in an output of 1."""
 
@@ -178,6 +198,7 @@ COLOR_LOSSES: dict[str, Loss] = {
 LOSSES: dict[str, Loss] = {
     "bce": Loss("binary cross-entropy of each pixel, from logits", "binary_cross_entropy_with_logits", logits=True),
     "mse": Loss("squared error", "mse_loss", log_volume=lambda beta: 0.5 * math.log(math.pi * beta)),
+    "psnr": PsnrLoss("logarithm of each image's squared error: what PSNR measures", ""),
     "l1": Loss("absolute error", "l1_loss", log_volume=lambda beta: math.log(2 * beta)),
     **COLOR_LOSSES,
 }

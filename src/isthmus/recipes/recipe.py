@@ -79,6 +79,11 @@ class Recipe:
     """Course of the learning rate: one-cycle (up, then down to nothing) or constant (the textbook's)."""
     warm_up: float = 0.25
     """Share of the one-cycle training in which the rate rises: from 0 up, below 1."""
+    ema: float = 0.0
+    """Decay of the mean of the weights over time (an exponential moving average), which the model ends with: 0.999 makes it a
+    mean of about the last thousand steps. 0 takes the last weights."""
+    clip: float = 0.0
+    """Largest norm of the gradient of a step; what is longer is shortened to it. 0 leaves it as it is."""
     start: str = ""
     """A model file, or the name of one that ships, with whose weights the training begins, as far as they have the same shapes."""
     size: tuple[int, int] | None = None
@@ -188,6 +193,8 @@ class Recipe:
             "budget": (not self.budget or (self.budget_seconds or 0) > 0, "a time such as 90s, 10m or 1h"),
             "batch_size": (0 <= self.batch_size <= 1 << 20, "a number from 1 up"),
             "learning_rate": (0 < self.learning_rate <= 10, "above 0 and at most 10"),
+            "ema": (0 <= self.ema < 1, "from 0 up and below 1"),
+            "clip": (0 <= self.clip <= 1e6, "from 0 up"),
             "beta": (0 <= self.beta <= 1e6, "from 0 up"),
             "beta_warm_up": (0 <= self.beta_warm_up <= 1, "from 0 up to 1"),
             "warm_up": (0 <= self.warm_up < 1, "from 0 up and below 1"),

@@ -28,7 +28,7 @@ TASKS: dict[str, Task] = {
     "denoise": Task(GaussianNoise(0.5), "the image without its noise"),
     "colorize": Task(Grayscale(), "plausible colours", loss="ab"),
     "upscale": Task(Downscale(2), "the detail that a small picture has lost"),
-    "repair": Task(Jpeg(10, best=80), "the image before it was compressed"),
+    "repair": Task(Jpeg((10, 80)), "the image before it was compressed"),
     "inpaint": Task(Mask(), "what was where nothing is seen"),
     "pairs": Task(Given(), "whatever turns your damaged images into the clean ones that you give beside them"),
     "noisy": Task(Neighbours(), "the image without its noise, from noisy images alone", clean_at_work=True),

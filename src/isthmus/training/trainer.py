@@ -7,16 +7,18 @@ that was killed and resumed ends with the same weights, bit for bit, as one that
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from isthmus.corruptions import parse
 from isthmus.datasets import Dataset, Patches
@@ -121,6 +123,8 @@ class Trainer:
         cast(Network, self.model.network).start_from(start.to(self.model.device))
         if recipe.start:
             self.model.start_from(load(recipe.start, device=device))
+        mean_of = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(self.model.network, multi_avg_fn=mean_of) if recipe.ema else None
         architecture = self.model.architecture
         self.usual = held_out.images[:VALIDATION_IMAGES]
         self.held_out = self.model.example(self.usual, recipe.seed, at_work=False)
@@ -178,6 +182,8 @@ class Trainer:
             self._end_epoch(run)
         torch.set_flush_denormal(False)
         self.model.network.eval()
+        if self.averaged:
+            self._take(self.averaged.module)
         if remember:
             self._remember()
         self.about |= {"history": state.history, "steps": state.step, "train_seconds": round(state.seconds, 3)}
@@ -206,7 +212,11 @@ class Trainer:
         weight = recipe.beta * min(1.0, share / recipe.beta_warm_up if recipe.beta_warm_up else 1.0)
         loss = self.model.loss(output, clean) + divergence.mean() * (weight / clean[0].numel())
         self.fabric.backward(loss)
+        if recipe.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.network.parameters(), recipe.clip)
         self.optimizer.step()
+        if self.averaged:
+            self.averaged.update_parameters(self.model.network)
         self.model.network.zero_grad()  # the optimizer's own takes five times as long
         self.loss_sum += loss.detach()
         state.position += 1
@@ -223,6 +233,8 @@ class Trainer:
         tensors = {f"network.{name}": tensor for name, tensor in self.model.network.state_dict().items()}
         for index, memory in enumerate(self.adam.state[p] for p in self.model.network.parameters()):
             tensors |= {f"adam.{index}.{name}": tensor for name, tensor in memory.items()}
+        if self.averaged:
+            tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.module.state_dict().items()}
         run.save({**tensors, "loss_sum": self.loss_sum}, {"recipe": self.recipe.to_json(), **self.about, "state": vars(self.state)})
 
     def resume(self, run: Run) -> str:
@@ -243,13 +255,17 @@ class Trainer:
             }
         self.loss_sum.copy_(tensors["loss_sum"])
         self.state = State(**about["state"])
+        if self.averaged:
+            self.averaged.module.load_state_dict({name: tensors[f"averaged.{name}"] for name in self.averaged.module.state_dict()})
+            self.averaged.n_averaged.fill_(self.state.step)
         return warning
 
     def _end_epoch(self, run: Run | None) -> None:
         state = self.state
         loss = self.loss_sum.item() / state.position
         self.model.network.eval()
-        validation = float(self.model.losses(self.held_out.seen, self.held_out.clean).mean())
+        with self._averaged():
+            validation = float(self.model.losses(self.held_out.seen, self.held_out.clean).mean())
         if not math.isfinite(validation):
             raise self._diverged(run)
         state.epoch += 1
@@ -289,7 +305,22 @@ class Trainer:
 
     def _try_out(self, count: int) -> tuple[Array, Array, Array]:
         few = self.held_out.take(slice(count))
-        return few.as_it_is, self.model.restore_seen(few.seen), few.clean
+        with self._averaged():
+            return few.as_it_is, self.model.restore_seen(few.seen), few.clean
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within it, the network has the mean of its weights over time, where the recipe wants one."""
+        if not self.averaged or not self.state.step:
+            yield
+            return
+        weights = copy.deepcopy(self.model.network)
+        self._take(self.averaged.module)
+        yield
+        self._take(weights)
+
+    def _take(self, other: torch.nn.Module) -> None:
+        self.model.network.load_state_dict(other.state_dict())
 
     def _set_rate(self, share: float) -> None:
         if self.recipe.schedule == "constant":
