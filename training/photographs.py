@@ -1,4 +1,4 @@
-"""The photographs that the models that ship have learnt from: fetched from Debian's packages, shrunk, written as PNGs.
+"""The photographs that the models that ship have learned from: fetched from Debian's packages, shrunk, written as PNGs.
 
     python training/photographs.py --out FOLDER [--packages FOLDER]
 
@@ -8,7 +8,7 @@ that the camera's noise, the blur and the JPEG's blocks are gone. It also gets `
 
 There are two kinds of photographs: forty large ones, made as wallpapers; and 273 of landscapes, cities and machines, 1440 pixels
 wide, from a game whose makers collected what photographers had given away. Every photograph may be used, changed and passed on
-under the licence beside its name; what a model learns of them is free to use. Pictures that are drawn, and test images of any
+under the license beside its name; what a model learns of them is free to use. Pictures that are drawn, and test images of any
 benchmark, are not among them.
 """
 
@@ -41,17 +41,17 @@ SIDE, DETAIL = 160, 2.5
 
 @dataclass(frozen=True)
 class Photographer:
-    """Whose photographs, under which licence, from which of Debian's packages."""
+    """Whose photographs, under which license, from which of Debian's packages."""
 
     name: str
-    licence: str
+    license: str
     package: str
     files: tuple[str, ...]
     """Below /usr/share; with patterns. What an earlier photographer's patterns name is not taken again."""
 
 
-def _lomiri(name: str, licence: str, *files: str, year: str = "16.04") -> Photographer:
-    return Photographer(name, licence, f"lomiri-wallpapers-{year}", tuple(f"backgrounds/{file}.jpg" for file in files))
+def _lomiri(name: str, license: str, *files: str, year: str = "16.04") -> Photographer:
+    return Photographer(name, license, f"lomiri-wallpapers-{year}", tuple(f"backgrounds/{file}.jpg" for file in files))
 
 
 def _mate(name: str, *files: str) -> Photographer:
@@ -63,9 +63,9 @@ def _plasma(name: str, *files: str, size: str = "2560x1600") -> Photographer:
     return Photographer(name, "LGPL-3", "plasma-workspace-wallpapers", paths)
 
 
-def _endless_sky(name: str, licence: str, *patterns: str) -> Photographer:
+def _endless_sky(name: str, license: str, *patterns: str) -> Photographer:
     folder = "games/endless-sky/plugins/endless-sky-high-dpi/images/land"
-    return Photographer(name, licence, "endless-sky-high-dpi", tuple(f"{folder}/{pattern}@2x.jpg" for pattern in patterns))
+    return Photographer(name, license, "endless-sky-high-dpi", tuple(f"{folder}/{pattern}@2x.jpg" for pattern in patterns))
 
 
 SOURCES = (
@@ -132,7 +132,7 @@ def main() -> None:
                 name = f"{source.package}-{'-'.join(file.with_suffix('').parts[-4:])}".replace("/", "-")
                 count += shrink(original, options.out, name)
                 squares += cut(original, options.out, name)
-                print(f"{file}: {source.name}, {source.licence}, Debian's {source.package}", flush=True)
+                print(f"{file}: {source.name}, {source.license}, Debian's {source.package}", flush=True)
     print(f"{len(taken)} photographs, {count} pictures in {options.out}/color and in {options.out}/gray, {squares} squares")
 
 
@@ -146,7 +146,7 @@ def unpack(package: str, folder: Path) -> None:
 
 
 def shrink(original: Path, out: Path, name: str) -> int:
-    """Write a photograph in several sizes, in colour and in gray; return in how many."""
+    """Write a photograph in several sizes, in color and in gray; return in how many."""
     pictures = dict(sizes(original, SHRINK, LONGEST))
     for size, picture in pictures.items():
         save(picture, out / "color" / f"{name}-{size}.png")
@@ -173,7 +173,7 @@ def cut(original: Path, out: Path, name: str) -> int:
 
 
 def save_square(square: Image.Image, out: Path, file: str) -> None:
-    """Write a square in colour, in gray, and both together."""
+    """Write a square in color, in gray, and both together."""
     for kind, picture in (("color", square), ("gray", square.convert("L"))):
         save(picture, out / f"squares-{kind}" / file)
         save(picture, out / "squares-both" / f"{kind}-{file}")

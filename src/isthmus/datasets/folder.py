@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from isthmus.datasets.base import Change, Dataset, Rewritten, Skipped, Watch, hold_out
+from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, widest
 from isthmus.imaging.picture import FORMATS, Picture, is_picture_name, read_picture, write_picture
@@ -90,7 +90,7 @@ class Folder:
     def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
         """Read the pictures; see `Source.read`.
 
-        Pictures of another size than most are scaled to cover it, and their middle is taken. If one is in colour, all become
+        Pictures of another size than most are scaled to cover it, and their middle is taken. If one is in color, all become
         RGB; if one has 16 bits or floats, all get its type.
         """
         if size is None:
@@ -129,7 +129,7 @@ class Folder:
                 yield name, np.moveaxis(outcome.pixels, -1, 0)
 
     def rewrite(
-        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
         single = len(self.files) == 1 and is_picture_name(out.name)
@@ -153,8 +153,8 @@ class Folder:
                 for name, picture, pixels in zip(names, pictures, changed, strict=True):
                     write_picture(places[name], picture.changed(np.moveaxis(pixels, 0, -1)))
                 count += len(pictures)
-            if watch:
-                watch(there + count + len(skipped), len(self.files))
+            if on_progress:
+                on_progress(there + count + len(skipped), len(self.files))
         for sidecar in self.sidecars:
             write_whole(out / sidecar, (self.root / sidecar).read_bytes())
         return Rewritten(count, tuple(skipped), there)
@@ -189,7 +189,7 @@ class Folder:
 
 
 def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
-    """Group neighbours of one shape and type, up to `BATCH` and `BATCH_BYTES`, so that they can be changed together."""
+    """Group neighbors of one shape and type, up to `BATCH` and `BATCH_BYTES`, so that they can be changed together."""
     names: list[str] = []
     pictures: list[Picture] = []
     failures: list[Skipped] = []

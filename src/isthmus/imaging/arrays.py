@@ -142,7 +142,7 @@ class Layout:
         return array
 
     def from_batch(self, batch: Array) -> Array:
-        """Return a batch `(n, C, H, W)` in this layout, with an axis more if colours have come in; the inverse of `to_batch`."""
+        """Return a batch `(n, C, H, W)` in this layout, with an axis more if colors have come in; the inverse of `to_batch`."""
         axes = self.axes if "C" in self.axes or batch.shape[1] == 1 else f"{self.axes}C"
         match axes:
             case "HW":

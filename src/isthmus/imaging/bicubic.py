@@ -12,7 +12,7 @@ from isthmus.imaging.arrays import Array
 if TYPE_CHECKING:
     from torch import Tensor
 
-CUBIC_REACH = 4
+CUBIC_RADIUS = 4
 """Pixels of a small picture on which its stretched form depends, to each side."""
 
 

@@ -1,7 +1,7 @@
 """One picture file, read whole and written back as it was.
 
 Pillow reads the 8-bit formats; 16-bit and float pictures, which it would cut to 8 bits, go through imagecodecs (PNG) and
-tifffile (TIFF). What is kept for writing the same kind back: bit depth, colour, alpha, ICC profile and EXIF; the camera's
+tifffile (TIFF). What is kept for writing the same kind back: bit depth, color, alpha, ICC profile and EXIF; the camera's
 orientation is applied. Palettes become RGB, CMYK becomes RGB, 1-bit becomes 8-bit gray.
 """
 
@@ -51,14 +51,14 @@ class Picture:
     alpha: Array | None = None
     """`(H, W)`, of the pixels' type; where there is transparency."""
     icc_profile: bytes | None = None
-    """The colour profile, as embedded."""
+    """The color profile, as embedded."""
     exif: bytes | None = None
     """The camera's notes, as embedded, the orientation removed because it has been applied."""
     frames: int = 1
     """How many pictures the file held, of which this is the first."""
 
     def changed(self, pixels: Array) -> Picture:
-        """Return the same picture with other pixels: transparency is scaled with them, a gray's profile says nothing of colours."""
+        """Return the same picture with other pixels: transparency is scaled with them, a gray's profile says nothing of colors."""
         alpha = self.alpha
         if alpha is not None and alpha.shape != pixels.shape[:2]:
             plane = Image.fromarray(to_unit(alpha)).resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BICUBIC)
@@ -210,7 +210,7 @@ def _decode_deep_tiff(content: bytes) -> Picture | None:
 
 
 def _picture_of(array: Array) -> Picture:
-    """Split `(H, W)` or `(H, W, 1..4)` into colour and alpha."""
+    """Split `(H, W)` or `(H, W, 1..4)` into color and alpha."""
     array = array if array.ndim == 3 else array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
         raise DataError(f"a picture of {array.shape[-1]} channels is neither gray nor RGB.")

@@ -1,4 +1,4 @@
-"""The notes in a PNG file: its colour profile and the camera's EXIF, which the coder of 16-bit pictures leaves out.
+"""The notes in a PNG file: its color profile and the camera's EXIF, which the coder of 16-bit pictures leaves out.
 
 Source: the PNG specification, third edition (2023), 5.3 (chunks), 11.3.2.3 (iCCP) and 11.3.4.5 (eXIf).
 """
@@ -16,7 +16,7 @@ MAX_NOTE_BYTES = 1 << 24
 
 
 def read_notes(content: bytes) -> tuple[bytes | None, bytes | None]:
-    """Return (colour profile, EXIF) of a PNG file, or None where there is none, or it is damaged."""
+    """Return (color profile, EXIF) of a PNG file, or None where there is none, or it is damaged."""
     profile = exif = None
     for kind, data in _chunks(content):
         if kind == b"iCCP":
@@ -27,7 +27,7 @@ def read_notes(content: bytes) -> tuple[bytes | None, bytes | None]:
 
 
 def with_notes(content: bytes, profile: bytes | None, exif: bytes | None) -> bytes:
-    """Return a PNG file with a colour profile and EXIF put into it."""
+    """Return a PNG file with a color profile and EXIF put into it."""
     notes = b"".join(
         [
             *([_chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile))] if profile else []),
