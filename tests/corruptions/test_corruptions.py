@@ -34,7 +34,7 @@ def test_noise_of_a_range_of_strengths_has_one_for_each_image():
 
 @pytest.mark.parametrize("least", [-0.1, 0.3])
 def test_the_smallest_strength_lies_below_the_largest(least):
-    with pytest.raises(UsageError, match=r"must lie between 0 and 10 .*: one number, or a pair \(smallest, largest\)"):
+    with pytest.raises(UsageError, match=r"must lie between 0 and 10 .*\. A pair is \(smallest, largest\)\."):
         GaussianNoise((least, 0.2))
 
 

@@ -5,6 +5,7 @@ import torch
 from torch.distributions import Bernoulli, Laplace, Normal
 
 import isthmus
+from isthmus.errors import UsageError
 from isthmus.networks import losses
 from isthmus.networks.losses import LOSSES
 
@@ -16,7 +17,7 @@ LIKELIHOODS = {
 
 
 @pytest.mark.parametrize("beta", [0.01, 1.0, 4.0])
-@pytest.mark.parametrize("loss", LIKELIHOODS)
+@pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if loss.likelihood and not loss.needs_seen])
 def test_nats_are_minus_the_log_likelihood(loss, beta):
     rng = torch.Generator().manual_seed(0)
     output = torch.randn((4, 3, 5, 2), generator=rng)
@@ -31,3 +32,16 @@ def test_a_model_of_color_bins_is_read_in_a_process_that_has_not_counted_them(pi
     isthmus.train(pictures, task="colorize", loss="ab-bins", out=tmp_path / "m.safetensors", **fields)
     losses._bins.cache_clear()
     assert isthmus.load(tmp_path / "m.safetensors").recipe.loss == "ab-bins"
+
+
+def test_psnr_counts_each_image_by_its_ratio():
+    clean = torch.zeros(2, 1, 4, 4)
+    output = clean + torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1)
+    each = LOSSES["psnr"](output, clean, reduction="none")
+    assert torch.allclose(each.flatten(), torch.tensor([1e-2 + 1e-4, 1e-4 + 1e-4]).log10())
+    assert LOSSES["psnr"](output, clean) == pytest.approx(each.mean().item())
+
+
+def test_psnr_gives_no_likelihood():
+    with pytest.raises(UsageError, match="The loss psnr stands for no distribution"):
+        LOSSES["psnr"].nats(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), 1.0)

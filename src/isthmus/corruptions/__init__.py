@@ -1,14 +1,13 @@
 """What is done to a clean image, so that a model can learn to undo it."""
 
 from isthmus.corruptions.base import Chain, Corruption, Nothing, parts_of
-from isthmus.corruptions.camera import Blur, Downscale, Grayscale
+from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, Sharpen
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.prints import Fade, Scratches
 from isthmus.corruptions.registry import CORRUPTIONS, parse, register_corruption
-from isthmus.corruptions.resampling import Resize
-from isthmus.corruptions.sensor import CameraNoise, FilmGrain, Sharpen
+from isthmus.corruptions.resampling import Downscale, Resize
 from isthmus.corruptions.spatial import Erase, Mask, Warp
 
 __all__ = [

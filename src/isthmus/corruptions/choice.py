@@ -39,8 +39,8 @@ class Either(_Mixture):
     """Apply one of several corruptions to each image, drawn by their weights.
 
     >>> from isthmus.corruptions import parse
-    >>> str(parse("either(3 * blur(1), blur(2) | poisson-noise(80))"))
-    'either(3 * blur(sigma=1), blur(sigma=2) | poisson-noise(peak=80, read=0.01))'
+    >>> str(parse("either(3 * blur(1), blur(2) | webp(80))"))
+    'either(3 * blur(sigma=1), blur(sigma=2) | webp(quality=80))'
     """
 
     name: ClassVar = "either"

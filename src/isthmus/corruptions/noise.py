@@ -30,8 +30,8 @@ class GaussianNoise(Corruption):
         """Check the strength."""
         if not lies_within(self.std, 0, 10):
             raise UsageError(
-                f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}: "
-                "one number, or a pair (smallest, largest)."
+                f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}. "
+                "A pair is (smallest, largest)."
             )
 
     @property

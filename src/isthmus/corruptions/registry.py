@@ -2,10 +2,8 @@
 
 A corruption is a small value object: called with a batch `(B, C, H, W)` in [0, 1] and a `torch.Generator`, it returns what a model
 sees of it, `(B, C', H, W)`. Height and width never change. It does so in two steps: `damage` gives what a person has (a small
-picture, a gray one), `to_model_input` what the network gets of that (stretched), which is also done at inference. Corruptions
-compose with `|`, left to right, and are written the same way as text, on the command line and in the model file:
-`gaussian-noise(0.5) | salt-and-pepper(0.1)`; a pair `(low, high)` gives each image a value of its own. This file loads without
-torch.
+picture, a gray one), `to_model_input` what the network gets of that (stretched), at inference too. Corruptions compose with `|`, left to right, and are written the same way as text, on the command line and in the model file:
+`gaussian-noise(0.5) | salt-and-pepper(0.1)`; a pair `(low, high)` gives each image a value of its own. Loads without torch.
 """
 
 from __future__ import annotations
@@ -13,13 +11,12 @@ from __future__ import annotations
 import re
 
 from isthmus.corruptions.base import Chain, Corruption, Nothing, split_outside
-from isthmus.corruptions.camera import Blur, Downscale, Grayscale
+from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, Sharpen
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.prints import Fade, Scratches
-from isthmus.corruptions.resampling import Resize
-from isthmus.corruptions.sensor import CameraNoise, FilmGrain, Sharpen
+from isthmus.corruptions.resampling import Downscale, Resize
 from isthmus.corruptions.spatial import Erase, Mask, Warp
 from isthmus.errors import UsageError, lookup
 from isthmus.plugins import Registry

@@ -1,34 +1,51 @@
-"""Other sizes: pictures are resized by programs, with one kernel or another, before and after they are compressed."""
+"""Other sizes: fewer pixels, which a model enlarges; and the resizing by which programs spread noise and move JPEG's blocks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from isthmus.corruptions.base import Corruption, Range, ends_of, lies_within
 from isthmus.errors import UsageError
-from isthmus.imaging.arrays import Array
+from isthmus.imaging.bicubic import KERNELS, enlarge, rescale, weights
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 
-def _cubic(x: Array) -> Array:
-    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x <= 1, near, np.where(x < 2, far, 0))
+@dataclass(frozen=True)
+class Downscale(Corruption):
+    """Shrink the image by cubic interpolation as in Matlab's imresize; the model sees it stretched back in the same way.
 
+    With others around it, it makes real small pictures: `blur((0, 2)) | downscale(2) | gaussian-noise(0.02) | jpeg(50)`.
 
-KERNELS: dict[str, tuple[float, Callable[[Array], Array]]] = {
-    "box": (0.5, lambda x: (x <= 0.5).astype(float)),
-    "triangle": (1.0, lambda x: np.clip(1 - x, 0, None)),
-    "cubic": (2.0, _cubic),
-    "lanczos": (3.0, lambda x: np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0)),
-}
-"""Resampling kernels by name: how many pixels they reach to each side, and their weight at a distance."""
+    Source: Keys (1981) for the cubic (a = -1/2); shrinking widens it, so that nothing is aliased.
+    """
+
+    name: ClassVar = "downscale"
+
+    factor: int = 2
+    """How many times the sides are shortened."""
+
+    def __post_init__(self) -> None:
+        """Check the factor."""
+        if self.factor not in range(1, 17):
+            raise UsageError(f"An image is shrunk by a whole number from 1 to 16, not {self.factor}.")
+
+    @property
+    def scale_factor(self) -> int:
+        """The factor."""
+        return self.factor
+
+    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Return the small batch; sides that are no multiple of the factor are rounded up."""
+        height, width = clean.shape[-2:]
+        return rescale(clean, (-(-height // self.factor), -(-width // self.factor)), 1 / self.factor)
+
+    def to_model_input(self, damaged: Tensor) -> Tensor:
+        """Return the images `factor` times as large."""
+        return enlarge(damaged, self.factor)
 
 
 @dataclass(frozen=True)
@@ -84,28 +101,3 @@ def resample(image: Tensor, scale: float, kernel: str, place: tuple[float, float
         for length, share in zip(image.shape[-2:], place, strict=True)
     ]
     return (matrices[0] @ image @ matrices[1].T).clamp(0, 1)
-
-
-def weights(length: int, wanted: int, scale: float, kernel: str = "cubic", start: float = 0.0) -> Array:
-    """Return how much of each old pixel goes into each new one, `(wanted, length)` float32.
-
-    Shrinking widens the kernel, so that nothing is aliased. Beyond the ends the pixels are mirrored.
-
-    Args:
-        length: Old pixels.
-        wanted: New pixels.
-        scale: How many new pixels one old pixel becomes.
-        kernel: A name in `KERNELS`.
-        start: Where the first new pixel begins, in old pixels.
-    """
-    receptive_radius, weight_at = KERNELS[kernel]
-    finer = min(scale, 1)
-    width = 2 * receptive_radius / finer
-    middle = (np.arange(wanted) + 0.5) / scale - 0.5 + start
-    places = np.floor(middle - width / 2)[:, None] + np.arange(int(np.ceil(width)) + 2)
-    shares = weight_at(np.abs(middle[:, None] - places) * finer)
-    shares /= shares.sum(1, keepdims=True)
-    mirrored = np.r_[np.arange(length), np.arange(length)[::-1]][places.astype(int) % (2 * length)]
-    matrix = np.zeros((wanted, length))
-    np.add.at(matrix, (np.arange(wanted)[:, None], mirrored), shares)
-    return matrix.astype(np.float32)

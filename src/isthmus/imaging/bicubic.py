@@ -1,7 +1,8 @@
-"""Cubic resizing as Matlab's imresize does it, on batches of tensors."""
+"""Resizing of batches of tensors: cubic, as Matlab's imresize does it; and the weights of other kernels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -55,16 +56,43 @@ def enlarge(images: Tensor, factor: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _weights(length: int, wanted: int, scale: float) -> Array:
-    """Return how much of each old pixel goes into each new one, `(wanted, length)` float32."""
-    width = 4 / min(scale, 1)
-    middle = (np.arange(wanted) + 0.5) / scale - 0.5
+    return weights(length, wanted, scale)
+
+
+def _cubic(x: Array) -> Array:
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x <= 1, near, np.where(x < 2, far, 0))
+
+
+KERNELS: dict[str, tuple[float, Callable[[Array], Array]]] = {
+    "box": (0.5, lambda x: (x <= 0.5).astype(float)),
+    "triangle": (1.0, lambda x: np.clip(1 - x, 0, None)),
+    "cubic": (2.0, _cubic),
+    "lanczos": (3.0, lambda x: np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0)),
+}
+"""Resampling kernels by name: how many pixels they reach to each side, and their weight at a distance."""
+
+
+def weights(length: int, wanted: int, scale: float, kernel: str = "cubic", start: float = 0.0) -> Array:
+    """Return how much of each old pixel goes into each new one, `(wanted, length)` float32.
+
+    Shrinking widens the kernel, so that nothing is aliased. Beyond the ends the pixels are mirrored.
+
+    Args:
+        length: Old pixels.
+        wanted: New pixels.
+        scale: How many new pixels one old pixel becomes.
+        kernel: A name in `KERNELS`.
+        start: Where the first new pixel begins, in old pixels.
+    """
+    receptive_radius, weight_at = KERNELS[kernel]
+    finer = min(scale, 1)
+    width = 2 * receptive_radius / finer
+    middle = (np.arange(wanted) + 0.5) / scale - 0.5 + start
     places = np.floor(middle - width / 2)[:, None] + np.arange(int(np.ceil(width)) + 2)
-    distance = np.abs(middle[:, None] - places) * min(scale, 1)
-    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    shares = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+    shares = weight_at(np.abs(middle[:, None] - places) * finer)
     shares /= shares.sum(1, keepdims=True)
     mirrored = np.r_[np.arange(length), np.arange(length)[::-1]][places.astype(int) % (2 * length)]
-    weights = np.zeros((wanted, length))
-    np.add.at(weights, (np.arange(wanted)[:, None], mirrored), shares)
-    return weights.astype(np.float32)
+    matrix = np.zeros((wanted, length))
+    np.add.at(matrix, (np.arange(wanted)[:, None], mirrored), shares)
+    return matrix.astype(np.float32)

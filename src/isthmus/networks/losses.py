@@ -32,6 +32,8 @@ class Loss:
     log_volume: Callable[[float], float] | None = None
     """Logarithm of what normalizes exp(-error / beta) for one value, given beta; None where the error is in nats as it is."""
 
+    likelihood: ClassVar[bool] = True
+    """Whether it is minus the logarithm of a likelihood, up to a constant."""
     needs_seen: ClassVar[bool] = False
     """Whether the output is an image only with what the model has seen beside it."""
 
@@ -56,6 +58,8 @@ class Loss:
         With a divergence of weight beta beside it, the mean squared error is that of a normal distribution with variance
         beta / 2, and the mean absolute error that of a Laplace distribution with scale beta.
         """
+        if not self.likelihood:
+            raise UsageError("The loss psnr stands for no distribution, so it gives no likelihood: take bce, mse or l1.")
         errors = self(output, clean, reduction="none").flatten(1)
         if self.log_volume is None:
             return errors.sum(1)
@@ -70,8 +74,8 @@ class Loss:
         return output.float().sigmoid() if self.logits else output.float().clamp(0, 1)
 
 
-SMALLEST_MSE = 1e-5
-"""Mean squared error (50 dB) below which an image counts no more by how close it is to perfect."""
+SMALLEST_MSE = 1e-4
+"""Mean squared error (40 dB) below which an image counts no more by how close it is to perfect."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class PsnrLoss(Loss):
 
     Source: Chen et al. (2022), Simple baselines for image restoration (NAFNet), who train on PSNR.
     """
+
+    likelihood: ClassVar[bool] = False
 
     def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
         """Return minus the PSNR as shares of 10 dB: the mean over the images, or with "none" `(B, 1)`, that of each."""
