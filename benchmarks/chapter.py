@@ -43,6 +43,7 @@ from isthmus.imaging.arrays import to_unit
 from isthmus.inference.device import has_fast_bfloat16
 from isthmus.recipes.chapter import CHAPTER
 from isthmus.training.trainer import Trainer
+from isthmus.training.validation import losses
 
 BARS = {"dense": 20, "convolutional": 15, "denoising": 25}
 """How many times faster than the book's recipe in Keras isthmus wants to be."""
@@ -124,7 +125,7 @@ def running_keras(name: str, epochs: int, options: argparse.Namespace) -> Iterat
             process.kill()
 
 
-def summarise_keras(built: dict[str, Any], epochs: list[dict[str, Any]], name: str) -> dict[str, Any]:
+def summarize_keras(built: dict[str, Any], epochs: list[dict[str, Any]], name: str) -> dict[str, Any]:
     """Return what a run in Keras means for the whole recipe."""
     book = CHAPTER[name]
     assert built["parameters"] == book.parameters
@@ -217,10 +218,10 @@ def train_isthmus(name: str, epochs: int, digits: Digits) -> dict[str, Any]:
     while len(seconds) < (SHORT_RUNS if seconds and seconds[0] < SHORT_SECONDS else 1):
         trainer = Trainer(replace(CHAPTER[name].recipe, data="mnist", epochs=epochs), digits.train, digits.test, device="cpu")
         model = trainer.fit()
-        seconds.append(model.about["train_seconds"])
+        seconds.append(model.info.train_seconds)
     clean = to_unit(digits.test.images)
-    loss = float(model.losses(model.corrupt(clean, TEST_NOISE_SEED), clean).mean())
-    assert model.parameters() == CHAPTER[name].parameters
+    loss = float(losses(model, model.degradation.corrupt(clean, TEST_NOISE_SEED), clean).mean())
+    assert model.num_parameters == CHAPTER[name].parameters
     reached = loss <= CHAPTER[name].book_loss
     return {"epochs": epochs, "seconds": median(seconds), "runs": len(seconds), "test_loss": loss, "reached": reached}
 
@@ -240,7 +241,7 @@ class TrainerSteps:
 def measure_steps(name: str, digits: Digits) -> dict[str, Any]:
     """Return the median milliseconds of a step in plain PyTorch and in isthmus, taken in turn in this process."""
     ours = TrainerSteps(name, digits)
-    batch_size, bfloat16 = ours.trainer.recipe.batch_size, ours.trainer.model.bfloat16
+    batch_size, bfloat16 = ours.trainer.recipe.batch_size, ours.trainer.model.engine.bfloat16
     images = torch.tensor(digits.train.images)
     loops: dict[str, PlainLoop | TrainerSteps] = {"torch float32": PlainLoop(name, images, batch_size=batch_size, bfloat16=False)}
     if bfloat16:
@@ -296,7 +297,7 @@ def measure(name: str, digits: Digits, options: argparse.Namespace) -> dict[str,
         with running_keras(name, epochs, options) as keras_run:
             built = keras_run.read()
             keras_epochs, runs = measure_losses(name, digits, keras_run)
-        keras = summarise_keras(built, keras_epochs, name)
+        keras = summarize_keras(built, keras_epochs, name)
     seconds = runs[-1]["seconds"] if runs[-1]["reached"] else None
     ratio = keras["recipe_seconds"] / seconds if keras and seconds else None
     return {"steps": steps, "keras": keras, "isthmus": runs, "seconds_to_book_loss": seconds, "ratio_to_keras": ratio}

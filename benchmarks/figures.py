@@ -62,7 +62,7 @@ def before_and_after(model: isthmus.Model, corruption: str, label: str) -> bytes
         truth = truth.mean(1, keepdim=True) if model.image_shape[0] == 1 else truth
         damage = parse(corruption)
         damaged = damage.damage(truth, torch.Generator().manual_seed(0))
-        before = damage.as_seen(damaged).clamp(0, 1)
+        before = damage.to_model_input(damaged).clamp(0, 1)
         after = torch.from_numpy(model.restore(damaged.numpy()))
         for row, images in zip(rows.values(), (before, after, truth), strict=True):
             row.append(images.expand(-1, truth.shape[1], -1, -1).numpy()[0])

@@ -40,14 +40,14 @@ def main() -> None:
     fast = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * SIGMA, "sigma": SIGMA, "fast_mode": True}
     methods = {
         "isthmus, noisy only": model.restore,
-        "isthmus, noisy only, careful": lambda image: model.restore(image, careful=True),
+        "isthmus, noisy only, careful": lambda image: model.restore(image, self_ensemble=True),
         "non-local means": lambda image: denoise_nl_means(image, **fast),
     }
     for name, method in methods.items():
         values = [psnr(method(image), test) for image, test in zip(given, tests, strict=True)]
         print(json.dumps({"method": name, "images": len(values), "psnr_db": round(float(np.mean(values)), 2)}), flush=True)
     print(json.dumps({"method": "BM3D, published", "psnr_db": 28.57}))
-    print(json.dumps({"train_seconds": model.about["train_seconds"], "steps": model.about["steps"]}))
+    print(json.dumps({"train_seconds": model.info.train_seconds, "steps": model.info.steps}))
 
 
 def pictures(folder: Path) -> list[Path]:

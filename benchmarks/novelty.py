@@ -44,9 +44,9 @@ def main() -> None:
     source = open_data("mnist", options.data_dir)
     train, test = source.read("train"), source.read("test")
     model = isthmus.load(options.model) if options.model else isthmus.train(train.images, recipe="conv-best")
-    usual = model.compare(test.images)
+    usual = model.novelty_scores(test.images)
     for name, images in foreign(options.data_dir).items():
-        strange = model.compare(images)
+        strange = model.novelty_scores(images)
         print(json.dumps({"against": name, "images": len(images), **areas(usual, strange)}), flush=True)
     rows = []
     for digit in options.digits:

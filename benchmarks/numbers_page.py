@@ -19,7 +19,7 @@ PARTS = {
     "denoise": "Noise, of which the models are not told how strong it is",
     "upscale": "Enlarging",
     "repair": "JPEG",
-    "colorize": "Colour",
+    "colorize": "Color",
     "speed": "Beside non-local means as scikit-image sets it, on three pictures",
     "time": "A large photograph",
 }

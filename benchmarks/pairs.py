@@ -2,7 +2,7 @@
 
     python benchmarks/pairs.py [--budget 10m] [--pages 10]
 
-The pages are those of training/pages.py: text with stains, folds, uneven light, blur and noise, of which ten are learnt from and
+The pages are those of training/pages.py: text with stains, folds, uneven light, blur and noise, of which ten are learned from and
 five others measured. Prints PSNR before and after, the mean over pages, beside two classical remedies.
 """
 
@@ -34,9 +34,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         subprocess.run([sys.executable, PAGES, "--out", folder, "--train", str(options.pages)], check=True, capture_output=True)
-        learnt = folder / "train"
+        learned = folder / "train"
         model = isthmus.train(
-            learnt / "dirty", task="pairs", clean=str(learnt / "clean"), model="photographic", budget=options.budget
+            learned / "dirty", task="pairs", clean=str(learned / "clean"), model="photographic", budget=options.budget
         )
         dirty, clean = (read(folder / "test" / kind) for kind in ("dirty", "clean"))
     methods = {
@@ -46,7 +46,7 @@ def main() -> None:
     }
     for name, pages in methods.items():
         print(json.dumps({"method": name, "pages": len(pages), "psnr_db": round(float(psnr_db(pages, clean).mean()), 2)}))
-    print(json.dumps({"train_seconds": model.about["train_seconds"], "steps": model.about["steps"]}))
+    print(json.dumps({"train_seconds": model.info.train_seconds, "steps": model.info.steps}))
 
 
 def read(folder: Path) -> Array:

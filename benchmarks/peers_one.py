@@ -34,8 +34,8 @@ SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learnt:
-    """What has been learnt."""
+class Learned:
+    """What has been learned."""
 
     seconds: float
     loss: str
@@ -54,13 +54,13 @@ def read_images(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=16).reshape(-1, PIXELS).astype(np.float32) / 255
 
 
-def learn_pca(images: np.ndarray, epochs: int | None) -> Learnt:
+def learn_pca(images: np.ndarray, epochs: int | None) -> Learned:
     from sklearn.decomposition import PCA
 
     pca = PCA(CODE, random_state=SEED)
     began = time.perf_counter()
     pca.fit(images)
-    return Learnt(
+    return Learned(
         seconds=time.perf_counter() - began,
         loss="mse",
         parameters=pca.components_.size + pca.mean_.size,
@@ -70,7 +70,7 @@ def learn_pca(images: np.ndarray, epochs: int | None) -> Learnt:
     )
 
 
-def learn_mlp(images: np.ndarray, epochs: int | None) -> Learnt:
+def learn_mlp(images: np.ndarray, epochs: int | None) -> Learned:
     """Learn with the squared error, the only one that it knows."""
     from sklearn.neural_network import MLPRegressor
 
@@ -90,7 +90,7 @@ def learn_mlp(images: np.ndarray, epochs: int | None) -> Learnt:
         network.fit(images, images)
     seconds = time.perf_counter() - began
     (inward, outward), (inward_bias, outward_bias) = network.coefs_, network.intercepts_
-    return Learnt(
+    return Learned(
         seconds=seconds,
         loss="mse",
         parameters=sum(array.size for array in (inward, inward_bias, outward, outward_bias)),
@@ -100,7 +100,7 @@ def learn_mlp(images: np.ndarray, epochs: int | None) -> Learnt:
     )
 
 
-def learn_pyautoencoder(images: np.ndarray, epochs: int | None) -> Learnt:
+def learn_pyautoencoder(images: np.ndarray, epochs: int | None) -> Learned:
     """Learn with the loop that its documentation shows: it brings none of its own."""
     import torch
     from pyautoencoder.vanilla import AE
@@ -110,7 +110,7 @@ def learn_pyautoencoder(images: np.ndarray, epochs: int | None) -> Learnt:
     epochs = epochs or EPOCHS
     torch.manual_seed(SEED)
     model = AE(nn.Sequential(nn.Linear(PIXELS, CODE), nn.ReLU()), nn.Linear(CODE, PIXELS))
-    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam(model.num_parameters, lr=LEARNING_RATE)
     batches = DataLoader(TensorDataset(torch.from_numpy(images)), batch_size=BATCH_SIZE, shuffle=True)
     began = time.perf_counter()
     for _ in range(epochs):
@@ -119,17 +119,17 @@ def learn_pyautoencoder(images: np.ndarray, epochs: int | None) -> Learnt:
             loss = model.compute_loss(clean, model(clean), likelihood="bernoulli")
             loss.objective.backward()
             optimizer.step()
-    return Learnt(
+    return Learned(
         seconds=time.perf_counter() - began,
         loss="bce",
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(parameter.numel() for parameter in model.num_parameters),
         epochs=epochs,
         encode=lambda x: model.encode(torch.from_numpy(x)).z.numpy(),
         decode=lambda code: model.decode(torch.from_numpy(code)).x_hat.sigmoid().numpy(),
     )
 
 
-def learn_pythae(images: np.ndarray, epochs: int | None) -> Learnt:
+def learn_pythae(images: np.ndarray, epochs: int | None) -> Learned:
     """Learn with its training pipeline; its autoencoder knows the squared error only."""
     import torch
     from pythae.models import AE, AEConfig
@@ -183,11 +183,11 @@ def learn_pythae(images: np.ndarray, epochs: int | None) -> Learnt:
             images: np.ndarray = model.decoder(torch.from_numpy(code)).reconstruction.numpy()
         return images
 
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Learnt(seconds=seconds, loss="mse", parameters=parameters, epochs=epochs, encode=encode, decode=decode)
+    parameters = sum(parameter.numel() for parameter in model.num_parameters)
+    return Learned(seconds=seconds, loss="mse", parameters=parameters, epochs=epochs, encode=encode, decode=decode)
 
 
-def learn_isthmus(images: np.ndarray, epochs: int | None, *, recipe: str, as_the_peers: bool = False, loss: str = "bce") -> Learnt:
+def learn_isthmus(images: np.ndarray, epochs: int | None, *, recipe: str, as_the_peers: bool = False, loss: str = "bce") -> Learned:
     """Learn by a named recipe, or with the peers' epochs, batches, rate and loss instead of its own."""
     import sklearn.mixture  # noqa: F401  # loaded while learning otherwise
 
@@ -201,17 +201,17 @@ def learn_isthmus(images: np.ndarray, epochs: int | None, *, recipe: str, as_the
     dataset = Dataset(images=np.rint(255 * images).astype(np.uint8).reshape(-1, 1, 28, 28), title="mnist")
     began = time.perf_counter()
     model = Trainer(chosen, dataset, dataset, device="cpu").fit()
-    return Learnt(
+    return Learned(
         seconds=time.perf_counter() - began,
         loss=chosen.loss,
-        parameters=model.parameters(),
+        parameters=model.num_parameters,
         epochs=chosen.epochs,
         encode=lambda x: model.encode(x.reshape(-1, 1, 28, 28)),
         decode=lambda code: model.decode(code).reshape(-1, PIXELS),
     )
 
 
-METHODS: dict[str, tuple[str, Callable[[np.ndarray, int | None], Learnt]]] = {
+METHODS: dict[str, tuple[str, Callable[[np.ndarray, int | None], Learned]]] = {
     "scikit-learn PCA": ("scikit-learn", learn_pca),
     "scikit-learn MLPRegressor": ("scikit-learn", learn_mlp),
     "pyautoencoder": ("pyautoencoder", learn_pyautoencoder),
@@ -237,10 +237,10 @@ def main() -> None:
         read_images(options.data_dir / f"mnist/{split}-images-idx3-ubyte.gz")[: options.images] for split in ("train", "t10k")
     )
     package, learn = METHODS[options.method]
-    learnt = learn(train, options.epochs)
-    codes = {"train_codes": learnt.encode(train), "test_codes": learnt.encode(test)}
-    np.savez(options.out, restored=learnt.decode(codes["test_codes"]), **codes)
-    about = {name: getattr(learnt, name) for name in ("seconds", "loss", "epochs", "parameters")}
+    learned = learn(train, options.epochs)
+    codes = {"train_codes": learned.encode(train), "test_codes": learned.encode(test)}
+    np.savez(options.out, restored=learned.decode(codes["test_codes"]), **codes)
+    about = {name: getattr(learned, name) for name in ("seconds", "loss", "epochs", "parameters")}
     print(json.dumps({**about, "version": importlib.metadata.version(package), "python": platform.python_version()}))
 
 

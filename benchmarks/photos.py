@@ -4,8 +4,8 @@
 
 DIR holds BSD68, Set12, CBSD68 and Set5, on which nothing of isthmus was ever trained. Protocols: noise is added in float and not
 clipped, PSNR is that of the 8-bit range, for each image, then the mean; enlarged pictures are compared on the luminance, without a
-border of as many pixels as the factor, after Matlab's bicubic has shrunk the luminance; a colour picture's gray is its L of CIELAB.
-Each row is a method on a set; "seconds_per_megapixel" is taken in the same run, with two threads. `careful` is `--careful`.
+border of as many pixels as the factor, after Matlab's bicubic has shrunk the luminance; a color picture's gray is its L of CIELAB.
+Each row is a method on a set; "seconds_per_megapixel" is taken in the same run, with two threads. `self_ensemble` is `--careful`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Bench:
         own = {f"isthmus {name}": model.restore}
         if self.options.own:
             return own
-        return {**own, f"isthmus {name}, careful": partial(model.restore, careful=True), **others}
+        return {**own, f"isthmus {name}, careful": partial(model.restore, self_ensemble=True), **others}
 
     def pictures(self, testset: str, mode: str) -> Iterator[Array]:
         """Yield pictures as floats in [0, 1], `(H, W)` or `(H, W, 3)`."""
@@ -134,10 +134,10 @@ def denoise(bench: Bench) -> None:
         axis = None if mode == "L" else -1
         for level in (15, 25, 50):
             sigma = level / 255
-            chance = np.random.default_rng(0)
+            rng = np.random.default_rng(0)
 
-            def damage(picture: Array, sigma: float = sigma, chance: np.random.Generator = chance) -> tuple[Array, Array]:
-                return (picture + chance.normal(0, sigma, picture.shape)).astype(np.float32), picture
+            def damage(picture: Array, sigma: float = sigma, rng: np.random.Generator = rng) -> tuple[Array, Array]:
+                return (picture + rng.normal(0, sigma, picture.shape)).astype(np.float32), picture
 
             fast = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * sigma, "sigma": sigma, "fast_mode": True}
             others: dict[str, Method] = {
@@ -191,15 +191,15 @@ def colorize(bench: Bench) -> None:
 
     def measure(restored: Array, wanted: Array) -> dict[str, float]:
         pair = np.moveaxis(restored, -1, 0)[None].astype(np.float32), np.moveaxis(wanted, -1, 0)[None]
-        found = {name: round(float(METRICS[name](*pair)[0]), 3) for name in ("ciede2000", "colourfulness")}
-        return {**psnr(restored, wanted), **found, "of_the_truth": float(METRICS["colourfulness"](pair[1], pair[1])[0])}
+        found = {name: round(float(METRICS[name](*pair)[0]), 3) for name in ("ciede2000", "colorfulness")}
+        return {**psnr(restored, wanted), **found, "of_the_truth": float(METRICS["colorfulness"](pair[1], pair[1])[0])}
 
     others: dict[str, Method] = {"left gray": lambda gray: np.repeat(gray[:, :, None], 3, 2)}
     bench.compare("CBSD68", 0, "RGB", damage, measure, bench.methods("colorize", others))
 
 
 def large(bench: Bench) -> None:
-    """Denoise a colour photograph of 12 megapixels in a process of its own: seconds, and the most memory that it took."""
+    """Denoise a color photograph of 12 megapixels in a process of its own: seconds, and the most memory that it took."""
     import resource
 
     model = bench.model("denoise-color")
@@ -214,17 +214,17 @@ def large(bench: Bench) -> None:
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     facts = {"megapixels": tiled.shape[0] * tiled.shape[1] / 1e6, "seconds": round(seconds, 1)}
-    tile_bytes = round((peak - before) * 1024 / model.inference.tile_side**2)
+    tile_bytes = round((peak - before) * 1024 / model.engine.tile_side**2)
     bench.say(method="isthmus denoise-color", **facts, peak_mb=round(peak / 1024), bytes_for_a_pixel_of_a_tile=tile_bytes)
 
 
 def speed(bench: Bench) -> None:
     """Denoise at sigma 25 beside non-local means with scikit-image's own sizes (patches of 7, 11 away), on a few pictures."""
     sigma = 25 / 255
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def damage(picture: Array) -> tuple[Array, Array]:
-        return (picture + chance.normal(0, sigma, picture.shape)).astype(np.float32), picture
+        return (picture + rng.normal(0, sigma, picture.shape)).astype(np.float32), picture
 
     bench.options.few = 3
     for testset, mode, name, axis in (("BSD68", "L", "denoise-gray", None), ("CBSD68", "RGB", "denoise-color", -1)):

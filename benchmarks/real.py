@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from isthmus.imaging.arrays import Array
-from isthmus.pretrained import FOLDER
 from PIL import Image
 from skimage import restoration
 
+from isthmus.imaging.arrays import Array
+from isthmus.pretrained import FOLDER
 from photos import Bench, Method, psnr
 
 Picture = Array
@@ -57,16 +57,16 @@ def camera(bench: Bench) -> None:
 def noise(bench: Bench) -> None:
     """White noise that was then saved as a phone or a program saves it."""
     chains: dict[str, Callable[[Picture, np.random.Generator], tuple[Picture, Picture]]] = {
-        "noise 20, JPEG 85 (4:2:0)": lambda clean, chance: (jpeg(noisy(clean, 20, chance), 85), clean),
-        "noise 25, shrunk to 3/4, JPEG 90": lambda clean, chance: (
-            jpeg(resized(noisy(clean, 25, chance), 0.75), 90),
+        "noise 20, JPEG 85 (4:2:0)": lambda clean, rng: (jpeg(noisy(clean, 20, rng), 85), clean),
+        "noise 25, shrunk to 3/4, JPEG 90": lambda clean, rng: (
+            jpeg(resized(noisy(clean, 25, rng), 0.75), 90),
             resized(clean, 0.75),
         ),
-        "grain 12 of 1 pixel, JPEG 92": lambda clean, chance: (jpeg(grainy(clean, 12, 1.0, chance), 92), clean),
+        "grain 12 of 1 pixel, JPEG 92": lambda clean, rng: (jpeg(grainy(clean, 12, 1.0, rng), 92), clean),
     }
     for level, chain in chains.items():
-        chance = np.random.default_rng(0)
-        pairs = [chain(clean, chance) for clean in pictures(bench, "CBSD68")]
+        rng = np.random.default_rng(0)
+        pairs = [chain(clean, rng) for clean in pictures(bench, "CBSD68")]
         report(bench, "CBSD68", level, pairs, denoisers(bench))
 
 
@@ -87,10 +87,10 @@ def gray(bench: Bench) -> None:
             if model is None:
                 continue
             tints = []
-            chance = np.random.default_rng(0)
+            rng = np.random.default_rng(0)
             for picture in pictures(bench, "BSD68"):
                 one = picture[:, :, 0]
-                one = noisy(one, 20, chance) if level != "dithered" else np.asarray(Image.fromarray(one).convert("1").convert("L"))
+                one = noisy(one, 20, rng) if level != "dithered" else np.asarray(Image.fromarray(one).convert("1").convert("L"))
                 restored = model.restore(np.repeat(one[:, :, None], 3, 2)).astype(int)
                 tints.append(int(np.ptp(restored, axis=-1).max()))
             bench.say(set="BSD68", level=level, images=len(tints), method=f"isthmus {name}", tint_of_255=max(tints))
@@ -202,15 +202,15 @@ def read(path: Path) -> Picture:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def noisy(picture: Array, sigma: float, chance: np.random.Generator) -> Array:
-    return np.clip(np.rint(picture + chance.normal(0, sigma, picture.shape)), 0, 255).astype(np.uint8)
+def noisy(picture: Array, sigma: float, rng: np.random.Generator) -> Array:
+    return np.clip(np.rint(picture + rng.normal(0, sigma, picture.shape)), 0, 255).astype(np.uint8)
 
 
-def grainy(picture: Array, sigma: float, size: float, chance: np.random.Generator) -> Array:
+def grainy(picture: Array, sigma: float, size: float, rng: np.random.Generator) -> Array:
     """Add blurred noise of a standard deviation, the same in all channels."""
     from scipy.ndimage import gaussian_filter
 
-    field = gaussian_filter(chance.normal(size=picture.shape[:2]), size)
+    field = gaussian_filter(rng.normal(size=picture.shape[:2]), size)
     return np.clip(np.rint(picture + (field * (sigma / field.std()))[:, :, None]), 0, 255).astype(np.uint8)
 
 

@@ -25,14 +25,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="folder with mnist/*.gz")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=RECIPES, help="some of the recipes")
-    parser.add_argument("--keep", type=Path, help="folder for the models; those that it holds are measured again, not learnt again")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the models; those that it holds are measured again, not learned again"
+    )
     parser.add_argument("--bound-samples", type=int, default=5000, help="importance samples for each test digit")
     options = parser.parse_args()
     for name in options.only:
         model = learn(name, options.data_dir, options.keep)
         result = measure(name, model, options.data_dir, options.bound_samples)
-        numbers = {"numbers_in_code": math.prod(model.code_shape()), "parameters": model.parameters()}
-        print(json.dumps({"recipe": name, "train_seconds": model.about["train_seconds"], **numbers, **result}), flush=True)
+        numbers = {"numbers_in_code": math.prod(model.code_shape()), "parameters": model.num_parameters}
+        print(json.dumps({"recipe": name, "train_seconds": model.info.train_seconds, **numbers, **result}), flush=True)
 
 
 def learn(name: str, data_dir: Path | None, keep: Path | None) -> Model:

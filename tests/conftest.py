@@ -58,32 +58,32 @@ def digits_npz(tmp_path, small_digits, labelled_digits):
 
 @pytest.fixture(scope="session")
 def dense(digits):
-    """A dense model that has learnt a little."""
+    """A dense model that has learned a little."""
     return isthmus.train(digits, model="dense", epochs=2, device="cpu")
 
 
 @pytest.fixture(scope="session")
 def conv(digits):
-    """A convolutional model that has learnt a little."""
+    """A convolutional model that has learned a little."""
     return isthmus.train(digits, model="conv", epochs=2, device="cpu")
 
 
 @pytest.fixture(scope="session")
 def denoiser(digits):
-    """A convolutional denoiser that has learnt a little."""
+    """A convolutional denoiser that has learned a little."""
     return isthmus.train(digits, task="denoise", epochs=2, device="cpu")
 
 
 @pytest.fixture(scope="session")
 def vae(small_digits):
-    """A dense model of black and white digits of 14 x 14 pixels, whose code is a distribution, that has learnt a little."""
+    """A dense model of black and white digits of 14 x 14 pixels, whose code is a distribution, that has learned a little."""
     fields = {"model": "dense", "code": 4, "hidden": (32,), "code_kind": "gaussian", "prepare": "binarize"}
     return isthmus.train(small_digits, **fields, batch_size=20, epochs=30, device="cpu")
 
 
 @pytest.fixture(scope="session")
-def colour():
-    """A convolutional model of colour pictures, as it was born."""
+def color():
+    """A convolutional model of color pictures, as it was born."""
     return Model(isthmus.Recipe(), (3, 16, 16), device="cpu")
 
 
@@ -101,17 +101,17 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def photographic(pictures):
-    """By task, photographic models that have learnt a little from squares of the photographs."""
+    """By task, photographic models that have learned a little from squares of the photographs."""
     fields = {"model": "photographic", "hidden": (8,), "code": 8, "patch": 16, "epochs": 1, "device": "cpu"}
     tasks = {"denoise": {"noise": 0.1}, "colorize": {}, "upscale": {"factor": 3}, "repair": {}, "inpaint": {}}
     return {task: isthmus.train(pictures, task=task, **more, **fields) for task, more in tasks.items()}
 
 
 @pytest.fixture(scope="session")
-def model_files(tmp_path_factory, dense, conv, denoiser, vae, colour):
+def model_files(tmp_path_factory, dense, conv, denoiser, vae, color):
     """The models' files, by name; only to be read."""
     folder = tmp_path_factory.mktemp("models")
-    for name, model in {"dense": dense, "conv": conv, "denoiser": denoiser, "vae": vae, "colour": colour}.items():
+    for name, model in {"dense": dense, "conv": conv, "denoiser": denoiser, "vae": vae, "color": color}.items():
         model.save(folder / f"{name}.safetensors")
     return {path.stem: path for path in folder.iterdir()}
 
@@ -130,6 +130,22 @@ def run(monkeypatch, capsys):
         return end.value.code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def watching():
+    """Return what makes a callback of a function that is called with every progress of a training."""
+
+    def make(function):
+        class Watching(isthmus.Callback):
+            def on_step(self, progress):
+                function(progress)
+
+            on_epoch_end = on_step
+
+        return [Watching()]
+
+    return make
 
 
 @pytest.fixture

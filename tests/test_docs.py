@@ -15,7 +15,7 @@ from skimage.data import astronaut, chelsea, coffee
 from isthmus.corruptions import CORRUPTIONS
 from isthmus.datasets.catalog import embedded
 from isthmus.datasets.idx import write_idx
-from isthmus.networks import MODELS
+from isthmus.networks import NETWORKS
 from isthmus.recipes.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -76,13 +76,13 @@ def sources(tmp_path_factory):
         for p in (astronaut(), chelsea(), coffee())
         for y, x in ((0, 100), (90, 150), (180, 60), (200, 200))
     ]
-    chance = np.random.default_rng(0)
-    for folder in ("photos", "clean-ones", "colour-photos", "scans", "more-scans", "noisy", "dirty", "small", "downloads", "album"):
+    rng = np.random.default_rng(0)
+    for folder in ("photos", "clean-ones", "color-photos", "scans", "more-scans", "noisy", "dirty", "small", "downloads", "album"):
         (root / folder).mkdir()
         for index, cut in enumerate(cuts):
             pixels = cut
             if folder in ("noisy", "dirty"):
-                pixels = (cut + chance.normal(0, 20, cut.shape)).clip(0, 255).astype(np.uint8)
+                pixels = (cut + rng.normal(0, 20, cut.shape)).clip(0, 255).astype(np.uint8)
             picture = Image.fromarray(pixels)
             picture = picture.convert("L") if folder == "album" else picture
             name = f"{index:02}.jpg" if folder == "downloads" else f"{index:02}.png"
@@ -107,20 +107,20 @@ def sources(tmp_path_factory):
 
 
 @pytest.fixture
-def desk(sources, tmp_path, monkeypatch):
+def worker(sources, tmp_path, monkeypatch):
     """A folder of one's own with all of that, in which a page's commands are run; the tables are as before afterwards."""
     shutil.copytree(sources, tmp_path / "desk")
     monkeypatch.chdir(tmp_path / "desk")
-    before = [(table, dict(table)) for table in (CORRUPTIONS, TASKS, MODELS)]
+    before = [(table, set(table)) for table in (CORRUPTIONS, TASKS, NETWORKS)]
     yield tmp_path / "desk"
     for table, entries in before:
-        table.clear()
-        table.update(entries)
+        for name in set(table) - entries:
+            table.remove(name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 @pytest.mark.filterwarnings("ignore")
-def test_every_block_of_code_runs(page, desk, run, monkeypatch, sources):
+def test_every_block_of_code_runs(page, worker, run, monkeypatch, sources):
     module = types.ModuleType(f"docs_{page.stem.replace('-', '_')}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     photographs = np.stack([np.asarray(Image.open(path)) for path in sorted((sources / "noisy").iterdir())])

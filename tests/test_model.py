@@ -28,32 +28,32 @@ def photograph(height=20, width=26, channels=3, dtype=np.uint8):
     return ((waves * 0.4 + 0.5) * np.iinfo(dtype).max).astype(dtype)
 
 
-def test_gray_pictures_become_gray_ones_with_a_model_of_colours():
+def test_gray_pictures_become_gray_ones_with_a_model_of_colors():
     model = born(task="denoise")
     gray = photograph(channels=1)[:, :, 0]
     restored = model.restore(gray)
     assert restored.shape == gray.shape
-    in_colour = model.restore(np.repeat(gray[:, :, None], 3, 2) / 255)
-    assert np.allclose(restored / 255, in_colour.mean(2), atol=1 / 255)
+    in_color = model.restore(np.repeat(gray[:, :, None], 3, 2) / 255)
+    assert np.allclose(restored / 255, in_color.mean(2), atol=1 / 255)
 
 
-def test_a_colorizer_gives_colours_to_gray_and_takes_those_of_others_anew():
+def test_a_colorizer_gives_colors_to_gray_and_takes_those_of_others_anew():
     model = born(task="colorize")
     gray = photograph(channels=1)[:, :, 0]
     assert model.restore(gray).shape == (20, 26, 3)
     assert model.restore(np.stack([gray, gray])).shape == (2, 20, 26, 3)
     assert model.restore(Image.fromarray(gray)).mode == "RGB"
     assert model.restore(Image.fromarray(np.dstack([gray, gray]), "LA")).mode == "RGBA"
-    colour = photograph()
-    left = model.corruption.as_seen(torch.from_numpy(to_unit(np.moveaxis(colour, -1, 0)[None])))[0, 0].numpy()
-    assert np.allclose(model.restore(colour) / 255, model.restore(left), atol=2 / 255)
+    color = photograph()
+    left = model.corruption.to_model_input(torch.from_numpy(to_unit(np.moveaxis(color, -1, 0)[None])))[0, 0].numpy()
+    assert np.allclose(model.restore(color) / 255, model.restore(left), atol=2 / 255)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_an_upscaled_picture_keeps_depth_alpha_and_notes(dtype, tmp_path, run):
     born(task="upscale", factor=3).save(tmp_path / "m.safetensors")
     alpha = photograph(channels=1, dtype=dtype)[:, :, 0]
-    small = Picture(pixels=photograph(dtype=dtype), alpha=alpha, icc_profile=b"colours")
+    small = Picture(pixels=photograph(dtype=dtype), alpha=alpha, icc_profile=b"colors")
     write_picture(tmp_path / "small.png", small)
     status, out, _ = run(
         "upscale", tmp_path / "small.png", "--model", tmp_path / "m.safetensors", "--out", tmp_path / "large.png", "--json"
@@ -65,7 +65,7 @@ def test_an_upscaled_picture_keeps_depth_alpha_and_notes(dtype, tmp_path, run):
     assert large.pixels.dtype == large.alpha.dtype == dtype
     assert large.alpha.shape == (60, 78)
     assert np.abs(large.alpha[1::3, 1::3] / np.iinfo(dtype).max - alpha / np.iinfo(dtype).max).max() < 0.05
-    assert large.icc_profile == b"colours"
+    assert large.icc_profile == b"colors"
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -73,7 +73,7 @@ def test_a_large_picture_is_enlarged_in_tiles_without_seams(factor):
     model = born(task="upscale", factor=factor)
     picture = photograph(90, 71) / np.float32(255)
     whole = model.restore(picture)
-    model.inference.tile_side = 96
+    model.engine.tile_side = 96
     assert np.abs(model.restore(picture) - whole).max() < 1e-5
 
 
@@ -83,9 +83,9 @@ def test_care_is_the_mean_over_all_orientations():
     turned = [np.rot90(model.restore(np.rot90(picture, turns).copy()), -turns) for turns in range(4)]
     mirrored = [model.restore(np.rot90(picture, turns)[:, ::-1].copy())[:, ::-1] for turns in range(4)]
     mirrored = [np.rot90(image, -turns) for turns, image in enumerate(mirrored)]
-    assert np.allclose(model.restore(picture, careful=True), np.mean(turned + mirrored, 0), atol=1e-5)
-    with pytest.raises(isthmus.UsageError, match="A dense model takes one size and one orientation only, so it cannot be careful"):
-        Model(isthmus.Recipe(model="dense"), (1, 4, 4), device="cpu").restore(np.zeros((4, 4)), careful=True)
+    assert np.allclose(model.restore(picture, self_ensemble=True), np.mean(turned + mirrored, 0), atol=1e-5)
+    with pytest.raises(isthmus.UsageError, match="A dense model takes one orientation only"):
+        Model(isthmus.Recipe(model="dense"), (1, 4, 4), device="cpu").restore(np.zeros((4, 4)), self_ensemble=True)
 
 
 def test_what_a_mask_does_not_hide_is_kept(tmp_path, run):
@@ -104,13 +104,13 @@ def test_what_a_mask_does_not_hide_is_kept(tmp_path, run):
 @pytest.mark.parametrize(
     ("task", "mask", "message"),
     [
-        ("inpaint", None, "The model completes images: it needs a mask that is white where something is missing"),
+        ("inpaint", None, "An inpainting model needs a mask that is white where the image is missing"),
         ("inpaint", np.zeros((5, 5)), r"A mask of shape \(5, 5\) does not fit 1 images of 20 x 26 pixels"),
         ("inpaint", np.zeros((2, 20, 26)), r"A mask of shape \(2, 20, 26\) does not fit 1 images of 20 x 26 pixels"),
         (
             "denoise",
             np.zeros((20, 26)),
-            "The model does not complete images, so it takes no mask: it has learnt to undo gaussian-noise",
+            "This model takes no mask: it was trained to undo gaussian-noise",
         ),
     ],
 )
@@ -124,15 +124,15 @@ def test_memory_makes_tiles_smaller_and_changes_nothing(tmp_path, run):
     picture = photograph(300, 320)
     whole = model.restore(picture)
     model.limit_memory(10_000_000_000)
-    assert model.inference.tile_side == 1024
+    assert model.engine.tile_side == 1024
     with pytest.raises(isthmus.UsageError, match=r"5 MB of memory are too little: isthmus needs [\d,]+ MB for the smallest tiles"):
         model.limit_memory(5_000_000)
-    model.inference.tile_side = 256
+    model.engine.tile_side = 256
     assert np.array_equal(model.restore(picture), whole)
     model.save(tmp_path / "m.safetensors")
     Image.fromarray(picture).save(tmp_path / "in.png")
     options = ("--model", tmp_path / "m.safetensors", "--out", tmp_path / "out.png", "--memory")
-    for memory, status, text in (("much", 2, "Memory is given like 1.5GB or 800MB, not much."), ("4GB", 0, "")):
+    for memory, status, text in (("much", 2, "Memory must be given like 1.5GB or 800MB, not much."), ("4GB", 0, "")):
         found, _, err = run("denoise", tmp_path / "in.png", *options, memory)
         assert found == status
         assert text in err
@@ -169,7 +169,7 @@ def test_unknown_factors_and_models_are_refused(tmp_path, run):
     Image.fromarray(photograph()).save(tmp_path / "in.png")
     status, _, err = run("upscale", tmp_path / "in.png", "--factor", "5", "--out", tmp_path / "out.png")
     assert status == 2
-    assert "--factor must be 2, 3 or 4, not 5; for others, train a model with --task upscale --factor 5." in err
+    assert "--factor must be 2, 3 or 4, not 5. For others, train a model: --task upscale --factor 5." in err
     status, _, err = run("restore", "denoise-grey", tmp_path / "in.png", "--out", tmp_path / "out.png")
     assert status == 4
     assert "There is no model at denoise-grey." in err

@@ -26,7 +26,7 @@ ship = pytest.mark.parametrize("name", pretrained.names())
 
 @pytest.fixture(scope="module")
 def cat():
-    """A photograph that no model has learnt from, `(C, H, W)` in [0, 1]."""
+    """A photograph that no model has learned from, `(C, H, W)` in [0, 1]."""
     return np.moveaxis(data.chelsea()[40:232, 100:292].astype(np.float32) / np.float32(255), -1, 0)
 
 
@@ -39,14 +39,12 @@ def test_all_together_are_small():
 def test_a_model_says_where_it_is_from(name):
     model = isthmus.load(name)
     assert model.recipe.model == "photographic"
-    assert model.parameters() < 1.1e6
-    assert any("CC-BY" in line for line in model.about["photographs"])
-    assert all("psnr_db" in row for row in model.about["scores"])
-    assert model.about["scores"]
-    assert model.about["train_seconds"] > 60
-    assert not model.about["data"]["title"].startswith("/"), "no path of the machine that it was trained on"
-    assert not model.recipe.data.startswith("/")
-    assert not model.recipe.start.startswith("/")
+    assert model.num_parameters < 1.1e6
+    assert any("CC-BY" in line for line in model.info.sources)
+    assert all("psnr_db" in row for row in model.info.scores)
+    assert model.info.scores
+    assert model.info.train_seconds > 60
+    assert not model.info.data["title"].startswith("/"), "no path of the machine that it was trained on"
 
 
 @pytest.mark.parametrize("name", [name for name in pretrained.names() if name in HELPS])
@@ -55,16 +53,16 @@ def test_a_model_helps(name, cat):
     model, damage = isthmus.load(name), parse(corruption)
     clean = torch.from_numpy(cat[None] if model.image_shape[0] == 3 else cat[None].mean(1, keepdims=True))
     damaged = damage.damage(clean, torch.Generator().manual_seed(0))
-    before, after = damage.as_seen(damaged).clamp(0, 1).numpy(), model.restore(damaged.numpy())
+    before, after = damage.to_model_input(damaged).clamp(0, 1).numpy(), model.restore(damaged.numpy())
     assert psnr_db(after, clean.numpy())[0] > psnr_db(before, clean.numpy())[0] + least
-    assert psnr_db(model.restore(damaged.numpy(), careful=True), clean.numpy())[0] > psnr_db(after, clean.numpy())[0] - 0.02
+    assert psnr_db(model.restore(damaged.numpy(), self_ensemble=True), clean.numpy())[0] > psnr_db(after, clean.numpy())[0] - 0.02
 
 
 @pytest.mark.skipif("colorize" not in pretrained.names(), reason="no colorizer ships yet")
-def test_the_colorizer_gives_colours(cat):
+def test_the_colorizer_gives_colors(cat):
     gray = parse("grayscale").damage(torch.from_numpy(cat[None]), torch.Generator()).numpy()
-    coloured = isthmus.load("colorize").restore(gray)
-    assert ciede2000(coloured, cat[None])[0] < ciede2000(np.repeat(gray, 3, 1), cat[None])[0]
+    colored = isthmus.load("colorize").restore(gray)
+    assert ciede2000(colored, cat[None])[0] < ciede2000(np.repeat(gray, 3, 1), cat[None])[0]
 
 
 def test_the_verbs_take_them(tmp_path, run):

@@ -2,7 +2,7 @@
 
     python training/leaves.py --photographs PHOTOS [--count 1500] [--seed 0]
 
-Adds to the squares of training/photographs.py, whose landscapes have few such edges. The colours of a square are those of one or
+Adds to the squares of training/photographs.py, whose landscapes have few such edges. The colors of a square are those of one or
 two of the photographs' squares.
 
 Source: Lee, Mumford and Huang (2001), Occlusion models for natural images, for sizes whose density falls with the cube; Achddou,
@@ -31,7 +31,7 @@ SMALLEST, LARGEST = (1.5, 8.0), 80.0
 """Radius of the leaves, in pixels of the square; that of the smallest differs from square to square."""
 
 PLAIN = 6.0
-"""A leaf of a smaller radius has one colour."""
+"""A leaf of a smaller radius has one color."""
 
 
 def main() -> None:
@@ -44,78 +44,78 @@ def main() -> None:
         path for path in (options.photographs / "squares-color").glob("*.png") if not path.name.startswith("leaves")
     )
     for index in range(options.count):
-        chance = np.random.default_rng((options.seed, index))
-        sources = [np.asarray(Image.open(path)).reshape(-1, 3) for path in chance.choice(photographed, chance.integers(1, 3))]
-        square = leaves(chance, np.concatenate([source[chance.integers(len(source), size=12)] for source in sources]))
+        rng = np.random.default_rng((options.seed, index))
+        sources = [np.asarray(Image.open(path)).reshape(-1, 3) for path in rng.choice(photographed, rng.integers(1, 3))]
+        square = leaves(rng, np.concatenate([source[rng.integers(len(source), size=12)] for source in sources]))
         save_square(square, options.photographs, f"leaves{index:04}.png")
     print(f"{options.count} squares of leaves in {options.photographs}")
 
 
-def leaves(chance: np.random.Generator, colors: Array) -> Image.Image:
-    """Return a square of leaves, of colours from `(n, 3)` uint8."""
-    image = Image.new("RGB", (SIDE * FINE, SIDE * FINE), color(chance, colors))
+def leaves(rng: np.random.Generator, colors: Array) -> Image.Image:
+    """Return a square of leaves, of colors from `(n, 3)` uint8."""
+    image = Image.new("RGB", (SIDE * FINE, SIDE * FINE), color(rng, colors))
     draw = ImageDraw.Draw(image)
-    smallest = np.exp(chance.uniform(*np.log(SMALLEST)))
+    smallest = np.exp(rng.uniform(*np.log(SMALLEST)))
     area = 2 * np.pi * np.log(LARGEST / smallest) / (smallest**-2 - LARGEST**-2)  # of a leaf, on average
-    share = chance.random(int(COVERED * SIDE**2 / area))
+    share = rng.random(int(COVERED * SIDE**2 / area))
     radii = (share * smallest**-2 + (1 - share) * LARGEST**-2) ** -0.5
     for radius in radii * FINE:
-        points = outline(chance, radius) + chance.uniform(0, SIDE * FINE, 2)
-        if radius < PLAIN * FINE or chance.random() < 0.4:
-            draw.polygon(list(map(tuple, points)), fill=color(chance, colors))
+        points = outline(rng, radius) + rng.uniform(0, SIDE * FINE, 2)
+        if radius < PLAIN * FINE or rng.random() < 0.4:
+            draw.polygon(list(map(tuple, points)), fill=color(rng, colors))
             continue
         left, top = np.floor(points.min(0)).astype(int)
         right, bottom = np.ceil(points.max(0)).astype(int) + 1
         mask = Image.new("1", (right - left, bottom - top))
         ImageDraw.Draw(mask).polygon(list(map(tuple, points - (left, top))), fill=1)
-        image.paste(surface(chance, colors, bottom - top, right - left), (left, top), mask)
-    if chance.random() < 0.3:  # out of focus
-        image = image.filter(ImageFilter.GaussianBlur(FINE * chance.uniform(0.3, 1.2)))
+        image.paste(surface(rng, colors, bottom - top, right - left), (left, top), mask)
+    if rng.random() < 0.3:  # out of focus
+        image = image.filter(ImageFilter.GaussianBlur(FINE * rng.uniform(0.3, 1.2)))
     return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
-def outline(chance: np.random.Generator, radius: float) -> Array:
+def outline(rng: np.random.Generator, radius: float) -> Array:
     """Return the points `(n, 2)` of a closed line around the origin: rounded, or with a few corners."""
-    corners = int(chance.choice((3, 4, 4, 5, 40, 40, 40)))
-    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + chance.uniform(0, 2 * np.pi)
+    corners = int(rng.choice((3, 4, 4, 5, 40, 40, 40)))
+    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + rng.uniform(0, 2 * np.pi)
     distance = np.ones(corners)
     if corners < 10:
-        angle, distance = angle + chance.normal(0, 0.25, corners), chance.uniform(0.6, 1, corners)
+        angle, distance = angle + rng.normal(0, 0.25, corners), rng.uniform(0.6, 1, corners)
     else:
         for waves in (2, 3, 5):
-            distance = distance + chance.normal(0, 0.5 / waves) * np.cos(waves * angle + chance.uniform(0, 2 * np.pi))
+            distance = distance + rng.normal(0, 0.5 / waves) * np.cos(waves * angle + rng.uniform(0, 2 * np.pi))
     points = radius * np.clip(distance, 0.2, 2)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-    stretch, turn = np.exp(chance.uniform(0, 1.6)) ** 0.5, chance.uniform(0, np.pi)
+    stretch, turn = np.exp(rng.uniform(0, 1.6)) ** 0.5, rng.uniform(0, np.pi)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     turned: Array = points * (stretch, 1 / stretch) @ rotation
     return turned
 
 
-def surface(chance: np.random.Generator, colors: Array, height: int, width: int) -> Image.Image:
-    """Return what a large leaf looks like: from one colour to another along it, in stripes, or by chance."""
-    first, second = (np.array(color(chance, colors), np.float32) for _ in range(2))
-    turn = chance.uniform(0, 2 * np.pi)
+def surface(rng: np.random.Generator, colors: Array, height: int, width: int) -> Image.Image:
+    """Return what a large leaf looks like: from one color to another along it, in stripes, or by chance."""
+    first, second = (np.array(color(rng, colors), np.float32) for _ in range(2))
+    turn = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     along = rows * np.sin(turn) + columns * np.cos(turn)
-    kind = chance.choice(3, p=(0.35, 0.25, 0.4))
+    kind = rng.choice(3, p=(0.35, 0.25, 0.4))
     if kind == 0:
         share = (along - along.min()) / max(1e-3, float(np.ptp(along)))
     elif kind == 1:
-        waves = np.sin(along * 2 * np.pi / (FINE * chance.uniform(3, 14)))
-        share = 0.5 + 0.5 * np.tanh(waves * chance.uniform(0.5, 6))
+        waves = np.sin(along * 2 * np.pi / (FINE * rng.uniform(3, 14)))
+        share = 0.5 + 0.5 * np.tanh(waves * rng.uniform(0.5, 6))
     else:
         share = np.zeros((height, width), np.float32)
         for scale in (0.5, 1, 2, 4):
-            field = gaussian_filter(chance.normal(size=(height, width)).astype(np.float32), FINE * scale / 2)
-            share += field / max(1e-6, float(field.std())) * chance.uniform(0.2, 1) * scale**0.5
+            field = gaussian_filter(rng.normal(size=(height, width)).astype(np.float32), FINE * scale / 2)
+            share += field / max(1e-6, float(field.std())) * rng.uniform(0.2, 1) * scale**0.5
         share = 0.5 + 0.12 * share
     mixed = first + np.clip(share, 0, 1)[:, :, None] * (second - first)
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
-def color(chance: np.random.Generator, colors: Array) -> tuple[int, int, int]:
-    """Return one of the colours `(n, 3)`, as Pillow takes it."""
-    red, green, blue = colors[chance.integers(len(colors))]
+def color(rng: np.random.Generator, colors: Array) -> tuple[int, int, int]:
+    """Return one of the colors `(n, 3)`, as Pillow takes it."""
+    red, green, blue = colors[rng.integers(len(colors))]
     return int(red), int(green), int(blue)
 
 

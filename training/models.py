@@ -6,7 +6,7 @@
     python training/models.py ship denoise-gray --out TRAINED --scores SCORES.jsonl
 
 `train` goes on where it was. `ship` writes the model's numbers in 16 bits into the package, with what it was trained on, the
-photographers, their licences, and the rows of SCORES.jsonl that are about it: what `benchmarks/photos.py --models TRAINED` prints.
+photographers, their licenses, and the rows of SCORES.jsonl that are about it: what `benchmarks/photos.py --models TRAINED` prints.
 Every model but the first starts from another one's weights. The files that ship have longer histories than this, in several
 sittings: docs/experiments.md tells them.
 """
@@ -82,7 +82,7 @@ def train(name: str, photographs: Path, out: Path, epochs: int | None = None) ->
         warm_up=0.1,
         resume=True,
         checkpoint_seconds=60,
-        watch=lambda moment: print(moment, flush=True) if moment.validation is not None else None,
+        on_progress=lambda moment: print(moment, flush=True) if moment.validation is not None else None,
         **shipped.fields,
     )
 
@@ -94,10 +94,10 @@ def ship(name: str, out: Path, scores: Path) -> None:
     rows = [json.loads(line) for line in scores.read_text().splitlines()]
     start = shipped.start or ("an earlier training of the same" if model.recipe.start else "")
     model.recipe = dataclasses.replace(model.recipe, data=f"training/photographs.py and leaves.py, {shipped.pictures}", start=start)
-    model.about["data"] |= {"title": model.recipe.data}
+    model.info.data |= {"title": model.recipe.data}
     model.about |= {
         "scores": [scored(row) for row in rows if row["method"].split(",")[0] == f"isthmus {name}" and row["part"] in QUALITY],
-        "photographs": [f"{source.name}, {source.licence}, Debian's {source.package}" for source in SOURCES],
+        "photographs": [f"{source.name}, {source.license}, Debian's {source.package}" for source in SOURCES],
     }
     FOLDER.mkdir(exist_ok=True)
     model.save(FOLDER / f"{name}.safetensors", half=True)

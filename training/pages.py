@@ -45,32 +45,32 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="start of all chance")
     options = parser.parse_args()
     for index in range(options.train + options.test):
-        chance = np.random.default_rng((options.seed, index))
-        clean = printed(chance)
+        rng = np.random.default_rng((options.seed, index))
+        clean = printed(rng)
         split = "train" if index < options.train else "test"
-        for kind, page in (("clean", clean), ("dirty", aged(clean, chance))):
+        for kind, page in (("clean", clean), ("dirty", aged(clean, rng))):
             path = options.out / split / kind / f"page{index + 1:02}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(from_unit(page, np.dtype(np.uint8))).save(path)
     print(f"{options.train} + {options.test} pages in {options.out}")
 
 
-def printed(chance: np.random.Generator) -> Array:
+def printed(rng: np.random.Generator) -> Array:
     """Return a clean page `(H, W)` in [0, 1]: a heading, paragraphs, and sometimes a table of figures."""
     page = Image.new("L", (WIDTH, HEIGHT), 255)
     draw = ImageDraw.Draw(page)
-    body, size = str(chance.choice(FACES[:4])), int(chance.integers(11, 17))
-    top = MARGIN + write(draw, MARGIN, _text(chance, 4).upper(), _font("DejaVuSerif-Bold", size + 8))
+    body, size = str(rng.choice(FACES[:4])), int(rng.integers(11, 17))
+    top = MARGIN + write(draw, MARGIN, _text(rng, 4).upper(), _font("DejaVuSerif-Bold", size + 8))
     while top < HEIGHT - 2 * MARGIN:
-        font = _font(str(chance.choice((body, body, body, *FACES))), size)
-        if chance.random() < 0.2:
+        font = _font(str(rng.choice((body, body, body, *FACES))), size)
+        if rng.random() < 0.2:
             for _ in range(4):
-                row = "".join(f"{chance.integers(0, 10**5):>9,}" for _ in range(4))
+                row = "".join(f"{rng.integers(0, 10**5):>9,}" for _ in range(4))
                 top += write(draw, top, row, _font("DejaVuSansMono", size))
         else:
-            line = "    " + _text(chance, 1).capitalize()
-            for _ in range(int(chance.integers(20, 90))):
-                word = " " + _text(chance, 1)
+            line = "    " + _text(rng, 1).capitalize()
+            for _ in range(int(rng.integers(20, 90))):
+                word = " " + _text(rng, 1)
                 if draw.textlength(line + word, font) > WIDTH - 2 * MARGIN:
                     top += write(draw, top, line, font)
                     line = ""
@@ -88,53 +88,53 @@ def write(draw: ImageDraw.ImageDraw, top: float, line: str, font: ImageFont.Free
     return height
 
 
-def aged(clean: Array, chance: np.random.Generator) -> Array:
+def aged(clean: Array, rng: np.random.Generator) -> Array:
     """Return what has become of a page `(H, W)` in [0, 1]."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     ink = 1 - clean
-    ink = ink * (0.65 + 0.3 * _clouds(chance, 60))  # faded here more, there less
-    paper = 0.86 + 0.06 * _clouds(chance, 25) + 0.02 * _clouds(chance, 2)
-    for _ in range(int(chance.integers(2, 5))):  # stains, darker at their rims
-        distance = _distance(rows, columns, chance) / chance.uniform(40, 130) + 0.25 * (_clouds(chance, 20) - 0.5)
-        depth = chance.uniform(0.1, 0.3)
+    ink = ink * (0.65 + 0.3 * _clouds(rng, 60))  # faded here more, there less
+    paper = 0.86 + 0.06 * _clouds(rng, 25) + 0.02 * _clouds(rng, 2)
+    for _ in range(int(rng.integers(2, 5))):  # stains, darker at their rims
+        distance = _distance(rows, columns, rng) / rng.uniform(40, 130) + 0.25 * (_clouds(rng, 20) - 0.5)
+        depth = rng.uniform(0.1, 0.3)
         paper -= depth * (0.6 * expit(25 * (1 - distance)) + 0.4 * np.exp(-(((distance - 1) / 0.07) ** 2)))
-    for _ in range(int(chance.integers(0, 3))):  # rings of cups
-        radius = chance.uniform(45, 70)
-        ring = np.exp(-(((_distance(rows, columns, chance) - radius) / 3) ** 2))
-        paper -= chance.uniform(0.15, 0.35) * ring * (0.4 + 0.6 * _clouds(chance, 30))
-    for _ in range(int(chance.integers(1, 4))):  # folds: a dark edge beside a light one
-        angle = chance.choice((0, np.pi / 2)) + chance.normal(0, 0.02)
-        across = (rows - chance.uniform(0.15, 0.85) * HEIGHT) * np.cos(angle) + (
-            columns - chance.uniform(0.15, 0.85) * WIDTH
-        ) * np.sin(angle)
+    for _ in range(int(rng.integers(0, 3))):  # rings of cups
+        radius = rng.uniform(45, 70)
+        ring = np.exp(-(((_distance(rows, columns, rng) - radius) / 3) ** 2))
+        paper -= rng.uniform(0.15, 0.35) * ring * (0.4 + 0.6 * _clouds(rng, 30))
+    for _ in range(int(rng.integers(1, 4))):  # folds: a dark edge beside a light one
+        angle = rng.choice((0, np.pi / 2)) + rng.normal(0, 0.02)
+        across = (rows - rng.uniform(0.15, 0.85) * HEIGHT) * np.cos(angle) + (columns - rng.uniform(0.15, 0.85) * WIDTH) * np.sin(
+            angle
+        )
         edge = np.exp(-((across / 1.5) ** 2)) - 0.7 * np.exp(-(((across - 4) / 2.5) ** 2))
-        paper -= chance.uniform(0.1, 0.3) * edge
-    slope = chance.normal(0, 0.12, 2)
+        paper -= rng.uniform(0.1, 0.3) * edge
+    slope = rng.normal(0, 0.12, 2)
     light = 1 + slope[0] * (rows / HEIGHT - 0.5) + slope[1] * (columns / WIDTH - 0.5)
-    light -= chance.uniform(0.05, 0.25) * ((rows / HEIGHT - 0.5) ** 2 + (columns / WIDTH - 0.5) ** 2)
-    page = gaussian_filter(paper * light * (1 - ink), chance.uniform(0.5, 1.0))
-    noisy: Array = np.clip(page + chance.normal(0, 0.02, page.shape), 0, 1).astype(np.float32)
+    light -= rng.uniform(0.05, 0.25) * ((rows / HEIGHT - 0.5) ** 2 + (columns / WIDTH - 0.5) ** 2)
+    page = gaussian_filter(paper * light * (1 - ink), rng.uniform(0.5, 1.0))
+    noisy: Array = np.clip(page + rng.normal(0, 0.02, page.shape), 0, 1).astype(np.float32)
     return noisy
 
 
-def _text(chance: np.random.Generator, words: int) -> str:
-    return " ".join(chance.choice(COMMON.split(), words))
+def _text(rng: np.random.Generator, words: int) -> str:
+    return " ".join(rng.choice(COMMON.split(), words))
 
 
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")), size)
 
 
-def _clouds(chance: np.random.Generator, scale: float) -> Array:
+def _clouds(rng: np.random.Generator, scale: float) -> Array:
     """Return smooth chance `(H, W)` in [0, 1], whose features are some pixels wide."""
-    field = gaussian_filter(chance.normal(size=(HEIGHT, WIDTH)).astype(np.float32), scale, mode="wrap")
+    field = gaussian_filter(rng.normal(size=(HEIGHT, WIDTH)).astype(np.float32), scale, mode="wrap")
     smooth: Array = (field - field.min()) / np.ptp(field)
     return smooth
 
 
-def _distance(rows: Array, columns: Array, chance: np.random.Generator) -> Array:
+def _distance(rows: Array, columns: Array, rng: np.random.Generator) -> Array:
     """Return each pixel's distance from a point anywhere on the page, in pixels, `(H, W)`."""
-    distance: Array = np.hypot(rows - chance.uniform(0, HEIGHT), columns - chance.uniform(0, WIDTH))
+    distance: Array = np.hypot(rows - rng.uniform(0, HEIGHT), columns - rng.uniform(0, WIDTH))
     return distance
 
 

@@ -60,8 +60,8 @@ class Checkup:
         return asdict(self)
 
 
-def examine(device: str = "auto") -> Checkup:
-    """Look at the machine, and take the time of the model that ships for photographs in colour.
+def diagnose(device: str = "auto") -> Checkup:
+    """Look at the machine, and take the time of the model that ships for photographs in color.
 
     Args:
         device: Where to compute: "auto", "cpu", "cuda" or "mps".
@@ -96,7 +96,7 @@ def examine(device: str = "auto") -> Checkup:
 def _seconds(device: str, bfloat16: bool) -> float:
     """Return how long a megapixel takes to clean."""
     model = load("denoise-color", device=device)
-    model.inference.bfloat16 = bfloat16
+    model.engine.bfloat16 = bfloat16
     image = np.random.default_rng(0).random((SIDE, SIDE, 3), np.float32)
     model.restore(image)  # what is prepared once
     taken = []

@@ -39,10 +39,14 @@ class ModelFileError(IsthmusError):
     exit_status = 4
 
 
-class Interrupted(KeyboardInterrupt):
-    """A run that was told to stop, did so at a step's end, and saved its state."""
+class IsthmusWarning(UserWarning):
+    """A result that may be unreliable. Filter it, or make it an error, by `warnings.filterwarnings`."""
 
-    def __init__(self, message: str, exit_status: int):
+
+class Interrupted(KeyboardInterrupt):
+    """Work that was stopped, by a signal or by its `stop` event; a training has saved its state."""
+
+    def __init__(self, message: str, exit_status: int = 130):
         super().__init__(message)
         self.exit_status = exit_status
 
@@ -57,7 +61,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def look_up(kind: str, name: str, registry: Mapping[str, Entry]) -> Entry:
+def lookup(kind: str, name: str, registry: Mapping[str, Entry]) -> Entry:
     """Return `registry[name]`.
 
     Args:
@@ -68,7 +72,7 @@ def look_up(kind: str, name: str, registry: Mapping[str, Entry]) -> Entry:
     Raises:
         UsageError: If the name is unknown; the message lists the names and the nearest one.
 
-    >>> look_up("loss", "bcee", {"bce": 1, "mse": 2})
+    >>> lookup("loss", "bcee", {"bce": 1, "mse": 2})
     Traceback (most recent call last):
     ...
     isthmus.errors.UsageError: Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse.

@@ -1,7 +1,7 @@
 """scikit-learn's shape of the same thing: `Autoencoder` and `Denoiser`, for pipelines, grid searches and tables.
 
 A row of a table is an image too: of one line, unless `image_shape` says more. What the core wants in [0, 1] has any range here;
-it is learnt, and comes back. scikit-learn's conventions: `__init__` stores, what is learnt ends in an underscore.
+it is learned, and comes back. scikit-learn's conventions: `__init__` stores, what is learned ends in an underscore.
 """
 
 from __future__ import annotations
@@ -51,41 +51,45 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """
 
     task: str = "reconstruct"
-    """What is learnt: reconstruct (a short code), denoise, or describe (a code of what an image shows)."""
-    noise: float | None = None
-    """Strength of the noise for denoise: its standard deviation, as a share of the range."""
-    corruption: str = ""
-    """Something else to undo, such as "salt-and-pepper(0.05)"."""
+    """Task: reconstruct (a short code), denoise, or describe (a code of what an image shows)."""
+    noise: float | tuple[float, float] | None = None
+    """Noise level for denoise: standard deviation as a share of the value range, or a range (low, high)."""
+    corruption: str | None = None
+    """Another corruption to undo, such as "salt-and-pepper(0.05)"."""
     prepare: str = "nothing"
-    """What is done to every image first, and is wanted back with it: binarize makes it black and white."""
+    """Change applied to every image first, input and target alike: binarize makes it black and white."""
     model: str = "dense"
-    """Architecture: dense (fully connected) or conv (convolutions, for images)."""
-    code: int = 0
-    """Size of the code: its numbers (dense; 0 means 32) or the channels of its map (conv; 0 means 8)."""
+    """Network: dense (fully connected) or conv (convolutional, for images)."""
+    code: int | None = None
+    """Size of the latent code: numbers (dense 32) or channels of a map (conv 8)."""
     hidden: tuple[int, ...] | None = None
     """Units (dense, none) or filters (conv, 16 and 8) of the layers before the code; the decoder mirrors them."""
     decoder_hidden: tuple[int, ...] | None = None
     """Units or filters of the decoder's layers instead, from the code outward; as many as before the code."""
-    code_kind: str = ""
-    """What the code is: relu (from 0 up; the default), linear, gaussian (a VAE's, of which the mean is given) or invariant."""
+    code_kind: str | None = None
+    """Bottleneck: relu (from 0 up; the default), linear, gaussian (a VAE's; codes are the means) or invariant."""
     beta: float = 1.0
-    """Weight of the code's own cost, which a gaussian and an invariant one have, beside the error."""
+    """Weight of the bottleneck's own cost, which gaussian and invariant have."""
     beta_warm_up: float = 0.1
-    """Share of the training in which that weight rises from nothing: from 0 up to 1."""
-    loss: str = ""
-    """What is made small: bce (cross-entropy, the default), mse (squared error) or l1 (absolute error)."""
-    epochs: int = 0
-    """How often every row is seen; 0 means 10 times, unless there is a budget."""
-    budget: str = ""
-    """Time to train for, instead of epochs: 90s, 10m or 1h."""
-    batch_size: int = 0
-    """Rows per step; 0 means the model's own (dense 100, conv 50)."""
-    learning_rate: float = 0.0
-    """Peak of the learning rate in `fit`, constant in `partial_fit`; 0 means the model's own (0.01, and 0.003)."""
+    """Share of the training over which that weight rises from 0 to beta."""
+    loss: str | None = None
+    """Loss: bce (cross-entropy, the default), mse (squared error), psnr or l1 (absolute error)."""
+    epochs: int | None = None
+    """Passes over the data: 10, unless there is a budget."""
+    budget: str | None = None
+    """Training time instead of epochs: 90s, 10m or 1h."""
+    batch_size: int | None = None
+    """Rows per step (dense 100, conv 50)."""
+    learning_rate: float | None = None
+    """Peak learning rate in `fit` (0.01), constant in `partial_fit` (0.003)."""
     schedule: str = "one-cycle"
-    """Course of the learning rate: one-cycle (up, then down to nothing) or constant."""
+    """Learning rate schedule: one-cycle (up, then down to nothing) or constant."""
     warm_up: float = 0.25
-    """Share of the one-cycle training in which the rate rises: from 0 up, below 1."""
+    """Share of a one-cycle training over which the rate rises: from 0 up, below 1."""
+    ema: float | None = None
+    """Decay of the moving average of the weights that the model ends with."""
+    clip: float | None = None
+    """Largest norm of a step's gradient."""
     precision: str = "auto"
     """Arithmetic of the layers: auto (bfloat16 where it is faster), float32 or bfloat16."""
     image_shape: tuple[int, ...] | None = None
@@ -93,8 +97,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     value_range: tuple[float, float] | None = None
     """(low, high) of the values, where it is known, such as (0, 255); without it, the lowest and the highest of X."""
     hold_out: bool = True
-    """Whether every tenth row is kept out of learning, as everywhere in isthmus, so that the losses in `model_.about`, and what
-    novelty is measured against, are honest; with False, all rows are learnt from."""
+    """Whether every tenth row is kept out of learning, as everywhere in isthmus, so that the losses in `model_.info`, and what
+    novelty is measured against, are honest; with False, all rows are learned from."""
     device: str = "auto"
     """Where it computes: auto, cpu, cuda or mps."""
     random_state: int | np.random.RandomState | None = None
@@ -113,12 +117,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         recipe = self._recipe()
         dataset = self._dataset(X, is_new=True)
-        learnt, held_out = (hold_out(dataset, split) if self.hold_out else dataset for split in ("train", "test"))
-        self.model_ = Trainer(recipe, learnt, held_out, device=self.device).fit()
+        learned, held_out = (hold_out(dataset, split) if self.hold_out else dataset for split in ("train", "test"))
+        self.model_ = Trainer(recipe, learned, held_out, device=self.device).fit()
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn one more pass over X, from the weights learnt so far, at a constant rate.
+        """Learn one more pass over X, from the weights learned so far, at a constant rate.
 
         The first call settles the range, to which later values are cut: give `value_range` if that matters. No row is held out.
 
@@ -131,10 +135,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             DataError: If X does not fit the parameters.
         """
         before: Model | None = getattr(self, "model_", None)
-        recipe = self._recipe(epochs=1, budget="", schedule="constant", beta_warm_up=0.0)
+        recipe = self._recipe(epochs=1, budget=None, schedule="constant", beta_warm_up=0.0)
         recipe = dataclasses.replace(
             recipe,
-            learning_rate=recipe.learning_rate * (1 if self.learning_rate else PARTIAL_FIT_SHARE),
+            learning_rate=(recipe.complete().learning_rate or 0.0) * (1 if self.learning_rate else PARTIAL_FIT_SHARE),
             seed=(before.recipe.seed + 1) % (1 << 31) if before else recipe.seed,  # every pass has chance of its own
         )
         dataset = self._dataset(X, is_new=before is None)
@@ -143,7 +147,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             try:
                 trainer.model.network.load_state_dict(before.network.state_dict())
             except RuntimeError:
-                old, new = before.recipe.to_json(), recipe.to_json()
+                old, new = before.recipe.to_json(), recipe.complete().to_json()
                 changed = [f"{name} was {old[name]} and is {new[name]}" for name in SHAPING if old[name] != new[name]]
                 raise UsageError(
                     f"The weights that partial_fit would go on from have another shape: {', '.join(changed)}. "
@@ -174,20 +178,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def predict(self, X: Any) -> Array:
         """Return what the model gives back for X, noise and all: float32, of X's form and range."""
         seen = self._seen(X)
-        return self._values(self.model_.restore_seen(seen))
+        return self._values(self.model_.engine.restore_inputs(seen))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean squared difference between X and what the model gives back for it; higher is better.
 
-        Where a corruption was learnt to be undone, X is corrupted first, always with the same chance.
+        Where a corruption was learned to be undone, X is corrupted first, always with the same chance.
 
         Args:
             X: As for `fit`: clean.
             y: Ignored.
         """
         images = self._seen(X)
-        clean = self.model_.prepare(images, SEED)
-        restored = self.model_.restore_seen(self.model_.corrupt(clean, SEED))
+        clean = self.model_.degradation.prepare(images, SEED)
+        restored = self.model_.engine.restore_inputs(self.model_.degradation.corrupt(clean, SEED))
         return -float(np.square(restored - clean).mean(dtype=np.float64)) * (self.high_ - self.low_) ** 2
 
     @property
@@ -203,10 +207,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _recipe(self, **changes: Any) -> Recipe:
         """Return the recipe of those parameters that are its fields; NumPy's numbers become Python's."""
         fields = {field.name for field in dataclasses.fields(Recipe)}
-        values = {name: np.asarray(value).tolist() for name, value in self.get_params().items() if name in fields}
+        params = {name: value for name, value in self.get_params().items() if name in fields and value is not None}
+        values = {name: np.asarray(value).tolist() for name, value in params.items()}
         state = self.random_state
         seed = state if isinstance(state, Integral) else check_random_state(state).randint(np.iinfo(np.int32).max)
-        return Recipe.of({**values, "seed": int(seed), **changes})
+        given = {**values, "seed": int(seed), **changes}
+        return Recipe.from_json({name: value for name, value in given.items() if value is not None})
 
     def _dataset(self, X: Any, *, is_new: bool) -> Dataset:
         """Return the images to learn from, in [0, 1]; what is new settles form and range."""
@@ -276,4 +282,4 @@ class Denoiser(Autoencoder):
     """
 
     task: str = "denoise"
-    """What is learnt."""
+    """What is learned."""

@@ -9,6 +9,10 @@ from isthmus.errors import ModelFileError, nearest, printable
 FOLDER = Path(__file__).parent / "weights"
 
 
+GROUPS = {"denoise": ("denoise-gray", "denoise-color")}
+"""Names that stand for several models, of which each image gets the one of its channels; the last one takes all others."""
+
+
 def names() -> list[str]:
     """Return the models' names, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))

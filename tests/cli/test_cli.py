@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 import isthmus
 from isthmus.cli import app
-from isthmus.recipes import RECIPES, Recipe
+from isthmus.recipes import PRESETS, Recipe
 
 COMMANDS = (
     "reproduce",
@@ -40,7 +41,7 @@ COMMANDS = (
 def test_help_names_every_command_and_begins_with_an_example(run):
     status, out, err = run("--help")
     assert (status, err) == (0, "")
-    assert re.search(r"isthmus train photos/ --task denoise .*--out clean\.safetensors.*Commands", out, re.DOTALL)
+    assert re.search(r"isthmus train photos/ --task denoise .*Restore pictures.*Train a model", out, re.DOTALL)
     for command in COMMANDS:
         assert re.search(rf"\b{command}\b", out)
 
@@ -73,7 +74,7 @@ def test_the_module_is_the_command(start):
     process = start("info", "no-such-data")
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (3, "")
-    assert err.startswith("isthmus: There is no file or folder no-such-data, and no data set of that name.")
+    assert err.startswith("isthmus: There is no file or folder no-such-data, and no dataset of that name.")
 
 
 @pytest.mark.parametrize(
@@ -88,11 +89,11 @@ def test_the_module_is_the_command(start):
         (("train", "digits", "--out", "m.safetensors", "--recipe", "no.json"), "There is no recipe at no.json: no such file"),
         (("train", "digits", "--out", "m.safetensors", "--recipe"), "requires an argument"),
         (("train", "digits", "--out", "m.safetensors", "--task", "denose"), "Unknown task 'denose'. Did you mean 'denoise'?"),
-        (("colorize", "album", "--out", "o"), "No model that ships gives colours: train one with --task colorize"),
-        (("train", "digits", "--out", "m.pt"), "A model's name must end in .safetensors, and m.pt does not."),
+        (("colorize", "album", "--out", "o"), "No model that ships colorizes. Train one with --task colorize"),
+        (("train", "digits", "--out", "m.pt"), "The name of a model file must end in .safetensors, and m.pt does not."),
         (
             ("train", "digits", "--out", "m.safetensors", "--device", "gpu"),
-            "Unknown device 'gpu'. There are: auto, cpu, cuda, mps.",
+            "Unknown device 'gpu'. Devices: auto, cpu, cuda, mps, or one of several such as cuda:1.",
         ),
     ],
 )
@@ -182,9 +183,9 @@ def test_texts_for_people_name_what_counts(run, model_files, tmp_path, digits):
 
 def test_a_probes_text_is_a_table(run, model_files, tmp_path, labelled_digits):
     np.savez(tmp_path / "in.npz", images=labelled_digits[0], labels=labelled_digits[1])
-    status, out, _ = run("probe", model_files["dense"], tmp_path / "in.npz", "--classifiers", "neighbours", "forest")
+    status, out, _ = run("probe", model_files["dense"], tmp_path / "in.npz", "--classifiers", "neighbors", "forest")
     assert status == 0
-    assert re.search(r"learnt from +tested on +numbers +neighbours % +forest %\npixels +pixels +784 +\d\d\.\d\d ", out)
+    assert re.search(r"learned from +tested on +numbers +neighbors % +forest %\npixels +pixels +784 +\d\d\.\d\d ", out)
     np.save(tmp_path / "in.npy", labelled_digits[0])
     status, out, err = run("probe", model_files["dense"], tmp_path / "in.npy")
     assert (status, out) == (3, "")
@@ -210,11 +211,11 @@ def test_evaluate_bounds_the_likelihood_of_a_vae_if_asked(run, model_files, tmp_
     assert "A bound needs a model whose code is a distribution, and this one's is relu: train one with --code-kind gaussian." in err
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PRESETS)
 def test_train_begins_from_a_named_recipe(name, run, tmp_path, digits_npz):
     status, out, err = run("train", digits_npz, "--recipe", name, "--epochs", "1", "--out", tmp_path / "m.safetensors", "--json")
     assert status == 0, err
-    expected = {**RECIPES[name].to_json(), "epochs": 1, "budget": "", "data": str(digits_npz)}
+    expected = replace(PRESETS[name], epochs=1, budget=None).complete().to_json()
     assert json.loads(out)["recipe"] == expected
 
 
@@ -223,7 +224,7 @@ def test_train_begins_from_a_named_recipe(name, run, tmp_path, digits_npz):
     [
         ((), {}),
         (("--hidden", "6"), {"hidden": [6], "decoder_hidden": [6]}),
-        (("--epochs", "2", "--code-kind", "linear"), {"epochs": 2, "budget": "", "code_kind": "linear"}),
+        (("--epochs", "2", "--code-kind", "linear"), {"epochs": 2, "budget": None, "code_kind": "linear"}),
         (("--task", "denoise", "--noise", "0.2"), {"task": "denoise", "corruption": "gaussian-noise(std=0.2, clip=True)"}),
     ],
     ids=str,
@@ -234,7 +235,8 @@ def test_train_begins_from_a_recipe_in_a_file_and_options_change_it(options, exp
     command = ("train", digits_npz, "--recipe", tmp_path / "r.json", "--out", tmp_path / "m.safetensors", "--json")
     status, out, err = run(*command, *options)
     assert status == 0, err
-    assert json.loads(out)["recipe"] == {**recipe.to_json(), "data": str(digits_npz), **expected}
+    wanted = {**recipe.complete().to_json(), **expected}
+    assert json.loads(out)["recipe"] == {name: value for name, value in wanted.items() if value is not None}
 
 
 def strange(folder, images):
@@ -248,7 +250,7 @@ def strange(folder, images):
 def test_restore_remarks_on_strange_images_and_on_nothing_else(run, tmp_path, model_files, digits):
     dense, usual, odd = model_files["dense"], strange(tmp_path / "usual", digits[:9]), strange(tmp_path / "odd", 255 - digits[:9])
     assert run("restore", dense, usual, "--out", tmp_path / "a")[::2] == (0, "")
-    remark = "isthmus: These images do not look like those that the model has learnt from: do not trust what it makes of them.\n"
+    remark = "isthmus: These images look unlike the training data, so results may be unreliable.\n"
     assert run("restore", dense, odd, "--out", tmp_path / "b")[::2] == (0, remark)
     assert run("restore", dense, odd, "--out", tmp_path / "c", "--quiet")[::2] == (0, "")
     assert run("novelty", dense, odd, "--plot", tmp_path / "d.png")[::2] == (0, "")
@@ -276,11 +278,11 @@ def test_generate_walks_and_traverses(run, tmp_path, model_files, digits):
     with Image.open(tmp_path / "walk.png") as sheet:
         assert sheet.size == (4 * 2 * 28 + 3 * 2, 2 * 28), "in one row"
     for options, message in {
-        ("--walk", start, end, "--traverse", start): "Give either --walk or --traverse, not both.",
+        ("--walk", start, end, "--traverse", start): "Pass either --walk or --traverse, not both.",
         ("--walk", start, end, "--steps", "1"): "A walk takes 2 steps or more, not 1.",
         ("--traverse", start, "--steps", "0"): "A traversal takes 2 steps or more, not 0.",
         ("--count", "0"): "The count of new images must be 1 or more, not 0.",
-        ("--seed", "-1"): "The seed must be a number from 0 to 2,147,483,647, not -1.",
+        ("--seed", "-1"): "The seed must be between 0 and 2,147,483,647, not -1.",
     }.items():
         status, out, err = run("generate", dense, *options, "--out", tmp_path / "new.png")
         assert (status, out, err) == (2, "", f"isthmus: {message}\n")
@@ -351,10 +353,10 @@ def test_a_shell_completes_commands_and_options(run, tmp_path):
             echo "${COMPREPLY[@]}"
         }
         complete_line isthmus deno
-        complete_line isthmus denoise --care
+        complete_line isthmus denoise --self
     """
     done = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["denoise", "--careful"]
+    assert done.stdout.split() == ["denoise", "--self-ensemble"]
 
 
 def test_the_doctor_measures_and_remarks(run, monkeypatch):
@@ -368,4 +370,4 @@ def test_the_doctor_measures_and_remarks(run, monkeypatch):
     assert any("of 99 cores because of OMP_NUM_THREADS=1" in remark for remark in found["remarks"])
     assert found["extras"]["tune"] is True
     text = run("doctor")[1]
-    assert "for a megapixel, cleaned" in text
+    assert "to denoise a megapixel" in text

@@ -24,7 +24,7 @@ def some(shape):
 def test_keeps_count_height_and_width_and_tells_its_channels(corruption, shape):
     seen = corrupt(corruption, some(shape))
     batch, channels, height, width = shape
-    assert seen.shape == (batch, corruption.seen_channels(channels), height, width)
+    assert seen.shape == (batch, corruption.input_channels(channels), height, width)
     assert seen.dtype == torch.float32
     assert torch.isfinite(seen).all()
 
@@ -39,8 +39,8 @@ def test_same_seed_gives_the_same_result(corruption, shape):
 @shapes
 def test_what_a_person_has_is_seen_as_in_training(corruption, shape):
     damaged = corruption.damage(some(shape), torch.Generator().manual_seed(3))
-    seen = corruption.as_seen(damaged)
-    assert seen.shape[-2:] == tuple(side * corruption.enlarges for side in damaged.shape[-2:])
+    seen = corruption.to_model_input(damaged)
+    assert seen.shape[-2:] == tuple(side * corruption.scale_factor for side in damaged.shape[-2:])
     assert torch.equal(seen[..., : shape[-2], : shape[-1]], corrupt(corruption, some(shape), 3))
 
 
@@ -77,7 +77,7 @@ def test_any_two_compose_and_read_back(corruption, then):
     generator = torch.Generator().manual_seed(1)
     damaged = then.damage(corruption.damage(clean, generator), generator)
     assert torch.equal(both.damage(clean, torch.Generator().manual_seed(1)), damaged)
-    expected = then.as_seen(corruption.as_seen(damaged))[..., :6, :5]
+    expected = then.to_model_input(corruption.to_model_input(damaged))[..., :6, :5]
     assert torch.equal(both(clean, torch.Generator().manual_seed(1)), expected)
     assert both.stays_in_range == (corruption.stays_in_range and then.stays_in_range)
-    assert expected.shape[1] == both.seen_channels(3)
+    assert expected.shape[1] == both.input_channels(3)

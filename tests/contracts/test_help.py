@@ -8,19 +8,19 @@ from isthmus.datasets import SPLITS
 from isthmus.evaluation.novelty import SCORES
 from isthmus.evaluation.probe import CLASSIFIERS
 from isthmus.inference.device import DEVICES
-from isthmus.networks import MODELS
-from isthmus.networks.bottlenecks import CODES
+from isthmus.networks import NETWORKS
+from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import LOSSES
-from isthmus.recipes import RECIPES
+from isthmus.recipes import PRESETS
 from isthmus.recipes.recipe import PRECISIONS, SCHEDULES
 from isthmus.recipes.tasks import TASKS
 
 NAMED = {
-    "--recipe": RECIPES,
+    "--recipe": PRESETS,
     "--task": TASKS,
-    "--model": MODELS,
+    "--model": NETWORKS,
     "--loss": LOSSES,
-    "--code-kind": CODES,
+    "--code-kind": BOTTLENECKS,
     "--schedule": SCHEDULES,
     "--precision": PRECISIONS,
     "--device": DEVICES,

@@ -7,17 +7,17 @@ import torch
 import isthmus
 from isthmus.evaluation.likelihood import importance_weighted_bound
 from isthmus.model import Model
-from isthmus.networks import MODELS, propagate
-from isthmus.networks.bottlenecks import CODES
+from isthmus.networks import NETWORKS, propagate
+from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes.tasks import TASKS
 
 SHAPES = [(1, 28, 28), (3, 8, 8), (1, 1, 1), (1, 1, 9), (2, 7, 1), (3, 13, 5), (4, 17, 31)]
 
-models = pytest.mark.parametrize("name", MODELS)
-decoders = pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if not architecture.carries_detail])
+models = pytest.mark.parametrize("name", NETWORKS)
+decoders = pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if not architecture.carries_detail])
 tasks = pytest.mark.parametrize("task", TASKS)
-codes = pytest.mark.parametrize("code_kind", CODES)
+codes = pytest.mark.parametrize("code_kind", BOTTLENECKS)
 losses = pytest.mark.parametrize("loss", LOSSES)
 decoded = pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if not loss.needs_seen])
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -42,36 +42,36 @@ def test_maps_what_it_sees_to_the_clean_shape(name, task, shape):
         shape = (3, *shape[1:])
     model = born(name, shape, task=task)
     clean = some(3, shape)
-    seen = model.corrupt(clean)
-    assert seen.shape == (3, model.corruption.seen_channels(shape[0]), *shape[1:])
-    restored = model.restore_seen(seen)
+    seen = model.degradation.corrupt(clean)
+    assert seen.shape == (3, model.corruption.input_channels(shape[0]), *shape[1:])
+    restored = model.engine.restore_inputs(seen)
     assert restored.shape == clean.shape
     assert restored.dtype == np.float32
     assert restored.min() >= 0
     assert restored.max() <= 1
-    assert np.isfinite(model.losses(seen, clean)).all()
+    assert np.isfinite(losses(model, seen, clean)).all()
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if architecture.any_size])
+@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.any_size])
 @shapes
 def test_an_any_size_model_takes_sizes_that_it_was_not_built_for(name, shape):
     model = born(name, (shape[0], 28, 28))
     assert model.restore(some(2, shape)).shape == (2, *shape)
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if architecture.any_size])
+@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.any_size])
 @pytest.mark.parametrize("hidden", [(), (9, 8), (9, 8, 7)], ids=len)
 def test_a_picture_in_tiles_shows_no_seam(name, hidden, monkeypatch):
     model = born(name, (1, 28, 28), hidden=hidden, code_kind="linear")
     picture = some(1, (1, 150, 131))
-    whole = model.restore_seen(picture)
+    whole = model.engine.restore_inputs(picture)
     assert whole.std() > 0.01
-    monkeypatch.setattr(model.inference, "tile_side", 64)
-    assert np.abs(model.restore_seen(picture) - whole).max() < 1e-5
+    monkeypatch.setattr(model.engine, "tile_side", 64)
+    assert np.abs(model.engine.restore_inputs(picture) - whole).max() < 1e-5
     assert np.abs(model.restore(picture) - whole).max() < 1e-5
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if not architecture.any_size])
+@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if not architecture.any_size])
 def test_a_fixed_size_model_refuses_other_sizes(name):
     with pytest.raises(isthmus.DataError, match=f"have 9 x 8 pixels, and this {name} model takes 8 x 8 only"):
         born(name, (1, 8, 8)).restore(some(2, (1, 9, 8)))
@@ -89,7 +89,7 @@ def test_decode_of_encode_is_restore(name, code_kind, loss, shape):
     assert np.array_equal(model.decode(code, shape[1:]), model.restore(images))
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if architecture.carries_detail])
+@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.carries_detail])
 def test_codes_that_are_no_images_alone_are_not_decoded(name):
     model = born(name, (1, 16, 16), code_kind="gaussian")
     codes = model.encode(some(2, (1, 16, 16)))
@@ -118,8 +118,8 @@ def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
     model = born(name, shape, task=task, code_kind=code_kind)
     model.save(tmp_path / "model.safetensors")
     again = isthmus.load(tmp_path / "model.safetensors", device="cpu")
-    seen = model.corrupt(some(4, shape))
-    assert np.array_equal(again.restore_seen(seen), model.restore_seen(seen))
+    seen = model.degradation.corrupt(some(4, shape))
+    assert np.array_equal(again.engine.restore_inputs(seen), model.engine.restore_inputs(seen))
     assert again.recipe == model.recipe
     assert again.image_shape == model.image_shape
 
@@ -128,11 +128,11 @@ def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
 @tasks
 def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
     model = born(name, (3, 12, 8), task=task)
-    example = model.example(some(4, (6 if task == "pairs" else 3, 12, 8)))
+    example = model.degradation.sample(some(4, (6 if task == "pairs" else 3, 12, 8)))
     mask = example.damaged[:, 3] if example.damaged.shape[1] == 4 else None
     restored = model.restore(example.damaged[:, :3], mask=mask)
     assert restored.shape == example.clean.shape
-    expected = model.restore_seen(example.seen)
+    expected = model.engine.restore_inputs(example.seen)
     if mask is not None:
         expected = np.where(mask[:, None] == 1, expected, example.clean)
     assert np.allclose(restored, expected, atol=2e-3)
@@ -140,16 +140,16 @@ def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
 
 @models
 @tasks
-def test_at_no_strength_only_size_and_colours_change(name, task):
+def test_at_no_strength_only_size_and_colors_change(name, task):
     model = born(name, (3, 12, 8), task=task)
-    at_work = model.example(some(4, (6 if task == "pairs" else 3, 12, 8))).damaged
-    mask = at_work[:, 3] if at_work.shape[1] == 4 else None
-    none, half, full = (model.restore(at_work[:, :3], mask=mask, strength=strength) for strength in (0, 0.5, 1))
+    at_inference = model.degradation.sample(some(4, (6 if task == "pairs" else 3, 12, 8))).damaged
+    mask = at_inference[:, 3] if at_inference.shape[1] == 4 else None
+    none, half, full = (model.restore(at_inference[:, :3], mask=mask, strength=strength) for strength in (0, 0.5, 1))
     assert np.allclose(half, (none + full) / 2, atol=1e-5)
-    if none.shape == at_work.shape:
-        assert np.allclose(none, at_work)
+    if none.shape == at_inference.shape:
+        assert np.allclose(none, at_inference)
     with pytest.raises(isthmus.UsageError, match=r"The strength must lie between 0 and 1, not 1\.5\."):
-        model.restore(at_work[:, :3], mask=mask, strength=1.5)
+        model.restore(at_inference[:, :3], mask=mask, strength=1.5)
 
 
 @models
@@ -160,7 +160,7 @@ def test_every_parameter_learns(name, task, loss, code_kind):
     shape = (3 if LOSSES[loss].needs_seen else 1, 8, 8)
     model = born(name, shape, task=task, loss=loss, code_kind=code_kind)
     clean = torch.from_numpy(some(64, shape))
-    seen = torch.from_numpy(model.corrupt(clean.repeat(model.bottleneck.views, 1, 1, 1).numpy()))
+    seen = torch.from_numpy(model.degradation.corrupt(clean.repeat(model.bottleneck.views, 1, 1, 1).numpy()))
     output, divergence = propagate(model.network, seen, torch.Generator())
     (model.loss(output, clean) + divergence.mean()).backward()
     for parameter, tensor in model.network.named_parameters():
@@ -170,7 +170,7 @@ def test_every_parameter_learns(name, task, loss, code_kind):
 
 @codes
 def test_a_code_keeps_count_and_size(code_kind):
-    code = CODES[code_kind]
+    code = BOTTLENECKS[code_kind]
     for size in ((), (4, 3)):
         encoded = torch.randn(2 * code.views, 6 * code.outputs_per_number, *size)
         drawn, divergence = code.draw(encoded, torch.Generator())
@@ -182,7 +182,7 @@ def test_a_code_keeps_count_and_size(code_kind):
 
 @codes
 def test_a_code_draws_and_invents_by_the_generator_alone(code_kind):
-    code = CODES[code_kind]
+    code = BOTTLENECKS[code_kind]
     encoded = torch.randn(4, 6 * code.outputs_per_number)
     for act in (
         lambda: code.draw(encoded, torch.Generator().manual_seed(3))[0],
@@ -198,7 +198,7 @@ def test_the_decoders_own_widths_are_kept(name, code_kind, tmp_path):
     model = born(name, (1, 12, 10), code_kind=code_kind, hidden=(5, 6), decoder_hidden=(9, 4))
     mirrored = born(name, (1, 12, 10), code_kind=code_kind, hidden=(5, 6))
     assert model.code_shape() == mirrored.code_shape()
-    assert model.parameters() != mirrored.parameters()
+    assert model.num_parameters != mirrored.parameters()
     model.save(tmp_path / "model.safetensors")
     images = some(3, (1, 12, 10))
     again = isthmus.load(tmp_path / "model.safetensors", device="cpu")

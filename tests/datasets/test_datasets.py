@@ -146,7 +146,7 @@ def test_hidden_files_are_not_read(pictures):
     assert len(open_data(pictures).read("all")) == 20
 
 
-def test_mixed_sizes_come_in_the_commonest_and_colour_wins(tmp_path):
+def test_mixed_sizes_come_in_the_commonest_and_color_wins(tmp_path):
     for name, size in (("a", (8, 8)), ("b", (20, 10)), ("c", (8, 8))):
         Image.new("L", size, 255).save(tmp_path / f"{name}.png")
     Image.new("RGB", (8, 8), (0, 0, 255)).save(tmp_path / "d.png")
@@ -205,7 +205,7 @@ def test_a_folder_that_was_interrupted_goes_on_where_it_was(pictures, tmp_path):
     for index, path in enumerate(sorted(pictures.rglob("*.png"))):
         Image.new("L", (20 + index, 20)).save(path)  # each of another size, so that each is changed alone
     with pytest.raises(KeyboardInterrupt):
-        open_data(pictures).rewrite(out, invert_one, watch=stop_after_three)
+        open_data(pictures).rewrite(out, invert_one, on_progress=stop_after_three)
     assert len(list(out.rglob("*.png"))) == 3
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
     with pytest.raises(UsageError, match="exists already"):
@@ -286,8 +286,8 @@ def test_a_misspelt_name_is_told_the_nearest(tmp_path):
     with pytest.raises(DataError) as refused:
         open_data("mnits")
     assert str(refused.value) == (
-        "There is no file or folder mnits, and no data set of that name. Did you mean 'mnist'? "
-        "Data sets with a name: mnist, fashion-mnist, binary-mnist, digits, mnist-5k."
+        "There is no file or folder mnits, and no dataset of that name. Did you mean 'mnist'? "
+        "Datasets: mnist, fashion-mnist, binary-mnist, digits, mnist-5k."
     )
 
 

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 import isthmus
-from isthmus.datasets import Patches, open_data, patches, to_learn_from
+from isthmus.datasets import Patches, open_data, patches, training_data
 from isthmus.datasets.patches import read_patches
 
 
@@ -17,13 +17,13 @@ def squares_of(picture, side):
 
 @pytest.fixture
 def photographs(tmp_path):
-    """A folder of 20 colour pictures of several sizes, one of them gray, and one too small."""
+    """A folder of 20 color pictures of several sizes, one of them gray, and one too small."""
     folder = tmp_path / "photographs"
     folder.mkdir()
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for index in range(20):
         shape = (5, 30) if index == 3 else (20 + index, 40 - index, 3)
-        Image.fromarray(chance.integers(0, 256, shape).astype(np.uint8)).save(folder / f"{index:02}.png")
+        Image.fromarray(rng.integers(0, 256, shape).astype(np.uint8)).save(folder / f"{index:02}.png")
     return folder
 
 
@@ -60,11 +60,11 @@ def test_a_small_picture_is_continued_as_in_a_mirror():
 
 
 def test_pictures_of_all_sizes_are_read_alike_and_every_tenth_is_kept_apart(photographs):
-    learnt, kept = read_patches(open_data(photographs), 16)
-    assert [picture.shape[0] for picture in (*learnt.pictures, *kept.pictures)] == [3] * 20
+    learned, kept = read_patches(open_data(photographs), 16)
+    assert [picture.shape[0] for picture in (*learned.pictures, *kept.pictures)] == [3] * 20
     assert [picture.shape[1] for picture in kept.pictures] == [29, 39]
-    assert learnt.fingerprint() != kept.fingerprint()
-    assert learnt.fingerprint() == read_patches(open_data(photographs), 16)[0].fingerprint()
+    assert learned.fingerprint() != kept.fingerprint()
+    assert learned.fingerprint() == read_patches(open_data(photographs), 16)[0].fingerprint()
 
 
 def test_what_does_not_fit_into_memory_is_mapped_and_the_same(photographs, monkeypatch):
@@ -77,26 +77,26 @@ def test_what_does_not_fit_into_memory_is_mapped_and_the_same(photographs, monke
 
 
 def test_images_that_are_no_larger_than_a_square_stay_whole(digits):
-    dataset, _ = to_learn_from(open_data(digits), None, 28, 10)
+    dataset, _ = training_data(open_data(digits), None, 28, 10)
     assert isinstance(dataset, isthmus.datasets.Dataset)
-    dataset, held_out = to_learn_from(open_data(digits), None, 27, 10)
+    dataset, held_out = training_data(open_data(digits), None, 27, 10)
     assert isinstance(dataset, Patches)
     assert held_out.images.shape == (10, 1, 27, 27)
 
 
-def test_a_test_set_of_its_own_is_not_learnt_from(digits):
+def test_a_test_set_of_its_own_is_not_learned_from(digits):
     source = open_data(digits)
     source.arrays.clear()
     source.arrays.update(x_train=digits[:100], x_test=digits[100:])
-    learnt, kept = read_patches(source, 16)
-    assert (len(learnt.pictures), len(kept.pictures)) == (100, 213)
+    learned, kept = read_patches(source, 16)
+    assert (len(learned.pictures), len(kept.pictures)) == (100, 213)
 
 
 def test_an_unreadable_picture_is_skipped_and_named(photographs):
     (photographs / "07.png").write_bytes(b"text")
-    learnt, kept = read_patches(open_data(photographs), 16)
-    assert len(learnt.pictures) + len(kept.pictures) == 19
-    assert [skipped.name for skipped in learnt.skipped] == ["07.png"]
+    learned, kept = read_patches(open_data(photographs), 16)
+    assert len(learned.pictures) + len(kept.pictures) == 19
+    assert [skipped.name for skipped in learned.skipped] == ["07.png"]
 
 
 def test_any_model_learns_from_squares_and_restores_whole_pictures(photographs):
@@ -110,24 +110,26 @@ def test_a_photographic_model_of_small_images_learns_from_them_whole(small_digit
     assert model.image_shape == (1, 14, 14)
 
 
-def test_training_on_squares_resumes_to_the_same_weights(photographs, tmp_path):
+def test_training_on_squares_resumes_to_the_same_weights(watching, photographs, tmp_path):
     options = {"model": "photographic", "task": "denoise", "hidden": (8,), "code": 8, "patch": 16, "epochs": 2, "device": "cpu"}
     whole = isthmus.train(photographs, **options)
     stopped = []
 
-    def watch(moment):
+    def on_progress(moment):
         if moment.epoch == 1 and not stopped:
             stopped.append(moment)
             raise KeyboardInterrupt
 
     out = tmp_path / "model.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        isthmus.train(photographs, out=out, watch=watch, checkpoint_seconds=0, **options)
+        isthmus.train(photographs, out=out, callbacks=watching(on_progress), checkpoint_seconds=0, **options)
     resumed = isthmus.train(photographs, out=out, resume=True, **options)
     assert all(torch.equal(a, b) for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True))
 
 
-def test_squares_that_an_enlargement_does_not_divide_are_learnt_from(photographs):
+def test_squares_that_an_enlargement_does_not_divide_are_learned_from(photographs):
     model = isthmus.train(photographs, task="upscale", factor=3, patch=16, epochs=1, device="cpu")
-    assert model.code_shape() != model.encode(model.at_work(np.zeros((1, 3, 16, 16)))).shape[1:], "of 18 x 18 pixels"
+    assert model.code_shape() != model.encode(model.degradation.at_inference(np.zeros((1, 3, 16, 16)))).shape[1:], (
+        "of 18 x 18 pixels"
+    )
     assert model.restore(np.zeros((6, 5, 3), np.uint8)).shape == (18, 15, 3)

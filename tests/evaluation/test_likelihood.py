@@ -8,6 +8,7 @@ from torch.distributions import Bernoulli, Independent, Laplace, Normal
 import isthmus
 from isthmus.evaluation.likelihood import importance_weighted_bound
 from isthmus.model import Model
+from isthmus.training.validation import losses as training_losses
 
 LIKELIHOODS = {
     "bce": lambda output, beta: Bernoulli(logits=output),
@@ -23,10 +24,10 @@ def tiny(loss, beta=0.7, seed=1, **fields):
     """Return a model of images of 1 x 2 pixels with a code of one number, its weights random but not small."""
     recipe = isthmus.Recipe(model="dense", code=1, hidden=(5,), code_kind="gaussian", loss=loss, beta=beta, **fields)
     model = Model(recipe, (1, 1, 2), device="cpu")
-    chance = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.network.parameters():
-            parameter.copy_(0.7 * torch.randn(parameter.shape, generator=chance))
+            parameter.copy_(0.7 * torch.randn(parameter.shape, generator=rng))
     return model
 
 
@@ -69,7 +70,7 @@ def test_the_evidence_bound_is_the_training_loss_but_for_a_factor_and_a_constant
     beta = 1.0 if loss == "bce" else 0.7
     model, images = tiny(loss, beta), images_for(loss)
     seen = images.repeat(4000, 0)
-    loss_nats = 2 * model.losses(seen, seen).mean()  # of two values
+    loss_nats = 2 * training_losses(model, seen, seen).mean()  # of two values
     constant = {"bce": 0, "mse": math.log(math.pi * beta), "l1": 2 * math.log(2 * beta)}[loss]
     assert importance_weighted_bound(model, images, 4000).elbo_nats == pytest.approx(loss_nats / beta + constant, abs=0.05)
 
@@ -90,7 +91,7 @@ def test_the_same_seed_gives_the_same_bound():
 
 def test_whoever_watches_sees_the_share():
     shares = []
-    importance_weighted_bound(tiny("bce"), images_for("bce").repeat(10, 0), 1, watch=shares.append)
+    importance_weighted_bound(tiny("bce"), images_for("bce").repeat(10, 0), 1, on_progress=shares.append)
     assert shares == [0, 10 / 30, 20 / 30]
 
 

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from isthmus.datasets import open_data
 from isthmus.evaluation import metrics
-from isthmus.evaluation.metrics import METRICS, ciede2000, colourfulness, cross_entropy, mean_squared_error, psnr_db, ssim
+from isthmus.evaluation.metrics import METRICS, ciede2000, colorfulness, cross_entropy, mean_squared_error, psnr_db, ssim
 from isthmus.imaging.arrays import to_unit
 
 GRAY = np.full((2, 1, 8, 8), 0.5)
@@ -43,9 +43,9 @@ def test_ssim_is_one_for_equals_less_for_noise_and_nan_where_too_small(digits):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_every_metric_gives_a_value_per_image_in_colour_too(name):
-    chance = np.random.default_rng(0)
-    scores = METRICS[name](chance.random((3, 3, 9, 11), np.float32), chance.random((3, 3, 9, 11), np.float32))
+def test_every_metric_gives_a_value_per_image_in_color_too(name):
+    rng = np.random.default_rng(0)
+    scores = METRICS[name](rng.random((3, 3, 9, 11), np.float32), rng.random((3, 3, 9, 11), np.float32))
     assert scores.shape == (3,)
     assert scores.dtype == np.float64
     assert np.isfinite(scores).all()
@@ -53,8 +53,8 @@ def test_every_metric_gives_a_value_per_image_in_colour_too(name):
 
 @pytest.mark.parametrize("name", ["bce", "mse", "psnr_db", "ssim"])
 def test_large_images_are_compared_in_parts_with_the_same_result(name, monkeypatch):
-    chance = np.random.default_rng(0)
-    pair = [chance.random((2, 3, 41, 30), np.float32) for _ in range(2)]
+    rng = np.random.default_rng(0)
+    pair = [rng.random((2, 3, 41, 30), np.float32) for _ in range(2)]
     whole = METRICS[name](*pair)
     monkeypatch.setattr(metrics, "PART_VALUES", 1000)
     assert METRICS[name](*pair) == pytest.approx(whole, rel=1e-12)
@@ -66,16 +66,16 @@ def test_ciede2000_is_that_of_scikit_image_and_none_of_gray(monkeypatch):
     assert ciede2000(restored, clean)[1] == pytest.approx(expected)
     assert ciede2000(clean, clean) == pytest.approx([0, 0])
     assert np.isnan(ciede2000(GRAY, GRAY)).all()
-    monkeypatch.setattr(metrics, "COLOUR_PIXELS", 30)
+    monkeypatch.setattr(metrics, "COLOR_PIXELS", 30)
     assert ciede2000(restored, clean) == pytest.approx(ciede2000(restored[:, :, ::2, ::2], clean[:, :, ::2, ::2]))
 
 
-def test_colourfulness_is_nothing_for_gray_and_grows_with_the_colours():
+def test_colorfulness_is_nothing_for_gray_and_grows_with_the_colors():
     gray = np.random.default_rng(0).random((1, 1, 16, 16)).repeat(3, 1)
     tinted = gray * np.array([1, 0.8, 0.6]).reshape(3, 1, 1)
-    assert colourfulness(gray, gray) == pytest.approx([0])
-    assert 5 < colourfulness(tinted, gray)[0] < colourfulness(gray * np.array([1, 0.4, 0]).reshape(3, 1, 1), gray)[0]
-    assert np.isnan(colourfulness(GRAY, GRAY)).all()
+    assert colorfulness(gray, gray) == pytest.approx([0])
+    assert 5 < colorfulness(tinted, gray)[0] < colorfulness(gray * np.array([1, 0.4, 0]).reshape(3, 1, 1), gray)[0]
+    assert np.isnan(colorfulness(GRAY, GRAY)).all()
 
 
 def test_pca_with_32_numbers_has_its_known_error_on_mnist(shared_data):

@@ -76,9 +76,9 @@ def test_images_too_small_for_ssim_have_none(conv):
     assert [score["ssim"] for score in card["scores"]] == [None] * len(card["scores"])
 
 
-def test_gray_images_have_no_colours_to_measure(cards):
+def test_gray_images_have_no_colors_to_measure(cards):
     for score in cards["dense"].to_json()["scores"]:
-        assert score["ciede2000"] is score["colourfulness"] is None
+        assert score["ciede2000"] is score["colorfulness"] is None
     assert "CIEDE2000" not in format_scorecard(cards["dense"].to_json())
 
 
@@ -138,7 +138,7 @@ def test_a_score_is_the_mean_over_pictures_in_their_own_sizes(photographic, phot
     for place, path in enumerate(sorted(pictures.iterdir())):
         clean = to_unit(np.moveaxis(np.asarray(Image.open(path).convert("RGB")), -1, 0))[None]
         trial = example_of(photographic["denoise"], clean, scorecard.SEED + place)
-        restored = photographic["denoise"].restore(trial.damaged)
+        restored = photographic["denoise"].restore(trial.degraded)
         found.append([float(metric(np.clip(restored, 0, 1), clean)[0]) for metric in METRICS.values()])
     score = photograph_cards["denoise"].to_json()["scores"][0]
     assert [score[name] for name in METRICS] == pytest.approx(np.mean(found, 0).tolist(), rel=1e-5)
@@ -159,14 +159,14 @@ def test_what_the_alternatives_reach_is_what_is_known_of_them(photograph_cards):
     assert psnr_db["repair"]["non-local means"] > psnr_db["repair"]["as it is"]
 
 
-def test_gray_is_not_colourful_and_the_truth_is_noted(photograph_cards):
+def test_gray_is_not_colorful_and_the_truth_is_noted(photograph_cards):
     scores = {score.method: score for score in photograph_cards["colorize"].scores}
-    assert scores["as it is"].colourfulness == pytest.approx(0, abs=1e-4)
+    assert scores["as it is"].colorfulness == pytest.approx(0, abs=1e-4)
     assert scores["as it is"].ciede2000 > 5
-    note = next(note for note in photograph_cards["colorize"].notes if note.startswith("The colourfulness of the clean images is"))
+    note = next(note for note in photograph_cards["colorize"].notes if note.startswith("The colorfulness of the clean images is"))
     assert float(note.split()[-1].rstrip(".")) > 10
     text = format_scorecard(photograph_cards["colorize"].to_json())
-    assert "CIEDE2000  colourfulness" in text
+    assert "CIEDE2000  colorfulness" in text
     assert "numbers in code" not in text
 
 
@@ -199,7 +199,7 @@ def test_an_unknown_split_is_told_the_others(photographic, pictures, conv, digit
 
 def test_a_model_of_squares_says_that_it_takes_any_size(photographic, conv):
     text = format_model(photographic["denoise"].describe())
-    assert "of any size, RGB; learnt from squares of 16 x 16 pixels\n" in text
+    assert "of any size, RGB; learned from squares of 16 x 16 pixels\n" in text
     assert "code of a square" in text
     assert "28 x 28 pixels, gray, or any other size\n" in format_model(conv.describe())
 

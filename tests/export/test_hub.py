@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -25,8 +26,8 @@ class Hub(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != "Bearer right":
             return self.answer(401, {"error": "who are you?"})
         if self.path == "/api/repos/create":
-            wish = json.loads(body)
-            name = "/".join(filter(None, (wish.get("organization"), wish["name"])))
+            body = json.loads(body)
+            name = "/".join(filter(None, (body.get("organization"), body["name"])))
             self.server.repositories.setdefault(name, {})
             return self.answer(200, {"url": f"{self.server.address}/{name}", "id": name})
         if self.path == "/api/validate-yaml":  # the card's first lines
@@ -156,9 +157,12 @@ def test_what_a_hub_refuses_is_told(hub, command, model_files, tmp_path):
 
 
 def test_the_card_says_what_the_file_says(dense):
-    dense.about["scores"] = [{"data": "digits", "psnr_db": 20.123}, {"data": "others", "psnr_db": 19.0, "ssim": 0.5}]
+    before, dense.info = (
+        dense.info,
+        replace(dense.info, scores=[{"data": "digits", "psnr_db": 20.123}, {"data": "others", "psnr_db": 19.0, "ssim": 0.5}]),
+    )
     text = card(dense, "anna/digits")
-    del dense.about["scores"]
+    dense.info = before
     assert text.startswith("---\nlibrary_name: isthmus\n")
     assert "| parameters | 50,992 |" in text
     assert "| digits | 20.12 |  |" in text

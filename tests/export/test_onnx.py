@@ -15,7 +15,7 @@ from PIL import Image
 import isthmus
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.export import onnx as exporting
-from isthmus.export.onnx import export
+from isthmus.export.onnx import export_onnx as export
 
 SHOWN = Path(__file__).parents[2] / "docs" / "export.md"
 
@@ -28,15 +28,15 @@ def run_onnx(path, images):
 @pytest.mark.parametrize("task", ["denoise", "colorize", "upscale", "repair"])
 def test_photographic_models_take_any_size_and_number(photographic, task, tmp_path):
     model = photographic[task]
-    model.inference.bfloat16, before = False, model.inference.bfloat16
+    model.engine.bfloat16, before = False, model.engine.bfloat16
     written = export(model, tmp_path / "m.onnx")
     assert [part.name for part in written.parts] == ["whole", "encoder"]  # detail goes around the code: it alone is no image
     for shape in ((3, 33, 50), (1, 7, 9)):
-        images = np.random.default_rng(0).random((shape[0], model.corruption.seen_channels(3), *shape[1:]), np.float32)
+        images = np.random.default_rng(0).random((shape[0], model.corruption.input_channels(3), *shape[1:]), np.float32)
         given = run_onnx(tmp_path / "m.onnx", images)
         np.testing.assert_allclose(given, model.restore(images), atol=1e-4)
         np.testing.assert_allclose(run_onnx(tmp_path / "m.encoder.onnx", images), model.encode(images), atol=1e-4)
-    model.inference.bfloat16 = before
+    model.engine.bfloat16 = before
 
 
 def test_what_is_not_missing_is_kept_by_a_model_that_completes(photographic, tmp_path):
@@ -53,14 +53,14 @@ def test_what_is_not_missing_is_kept_by_a_model_that_completes(photographic, tmp
 @pytest.mark.parametrize("name", ["dense", "conv", "vae"])
 def test_encoder_and_decoder_stand_alone_where_codes_are_images(request, name, tmp_path):
     model = request.getfixturevalue(name)
-    model.inference.bfloat16, before = False, model.inference.bfloat16
+    model.engine.bfloat16, before = False, model.engine.bfloat16
     export(model, tmp_path / "m.onnx")
     images = np.random.default_rng(0).random((5, *model.image_shape), np.float32)
     codes = run_onnx(tmp_path / "m.encoder.onnx", images)
     np.testing.assert_allclose(codes, model.encode(images), atol=1e-4)
     np.testing.assert_allclose(run_onnx(tmp_path / "m.decoder.onnx", codes), model.decode(codes), atol=1e-4)
     np.testing.assert_allclose(run_onnx(tmp_path / "m.onnx", images), model.restore(images), atol=1e-4)
-    model.inference.bfloat16 = before
+    model.engine.bfloat16 = before
 
 
 def test_a_file_says_what_it_is(dense, tmp_path):

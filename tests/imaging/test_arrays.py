@@ -20,7 +20,7 @@ from isthmus.imaging.arrays import Layout, check_values, from_unit, resize, to_u
         ((10, 28, 30, 7), 7, "NHWC", (10, 7, 28, 30)),
     ],
 )
-def test_a_layout_is_recognised_and_undone(shape, channels, axes, batch_shape):
+def test_a_layout_is_recognized_and_undone(shape, channels, axes, batch_shape):
     layout = Layout.of(shape, channels)
     array = np.arange(np.prod(shape)).reshape(shape)
     assert layout.axes == axes
@@ -53,8 +53,8 @@ def test_values_outside_of_the_unit_range_are_clipped_for_integers_only():
 
 
 def accepted():
-    chance = np.random.default_rng(0)
-    digits = (chance.random((50, 28, 28)) > 0.8).astype(np.float32)
+    rng = np.random.default_rng(0)
+    digits = (rng.random((50, 28, 28)) > 0.8).astype(np.float32)
     return {
         "uint8": np.array([0, 255], np.uint8),
         "uint16": np.array([0, 65535], np.uint16),
@@ -62,8 +62,8 @@ def accepted():
         "float32": np.array([0.0, 1.0], np.float32),
         "float64": np.array([0.2, 0.3]),
         "float16": np.array([0.2, 0.3], np.float16),
-        "noise of 0.5 around black and white": digits + chance.normal(0, 0.5, digits.shape).astype(np.float32),
-        "noise of 0.1 around gray": np.clip(chance.normal(0.5, 0.1, 1000), -1, 2),
+        "noise of 0.5 around black and white": digits + rng.normal(0, 0.5, digits.shape).astype(np.float32),
+        "noise of 0.1 around gray": np.clip(rng.normal(0.5, 0.1, 1000), -1, 2),
         "one value a little outside": np.array([0.5, 1.0000001, 0.2]),
         "nothing": np.empty((0, 28, 28)),
     }

@@ -7,8 +7,8 @@ from isthmus.imaging.picture import Picture, is_picture_name, read_picture, writ
 
 
 def some(channels, dtype, shape=(13, 17)):
-    chance = np.random.default_rng(3)
-    values = chance.random((*shape, channels))
+    rng = np.random.default_rng(3)
+    values = rng.random((*shape, channels))
     return values.astype(dtype) if np.dtype(dtype).kind == "f" else (values * np.iinfo(dtype).max).astype(dtype)
 
 
@@ -29,7 +29,7 @@ def test_a_picture_comes_back_as_it_was(dtype, end, channels, has_alpha, tmp_pat
 
 
 @pytest.mark.parametrize("end", ["bmp", "webp", "ppm", "tga", "jp2"])
-def test_other_lossless_formats_keep_colour(end, tmp_path):
+def test_other_lossless_formats_keep_color(end, tmp_path):
     picture = Picture(pixels=some(3, "uint8"))
     write_picture(tmp_path / f"picture.{end}", picture)
     assert np.array_equal(read_picture(tmp_path / f"picture.{end}").pixels, picture.pixels)
@@ -46,12 +46,12 @@ def test_profile_and_notes_are_kept(tmp_path):
     exif = Image.Exif()
     exif[0x010F] = "a maker of cameras"
     exif[0x0112] = 6
-    Image.fromarray(some(3, "uint8")).save(tmp_path / "photo.jpg", exif=exif, icc_profile=b"a profile of colours")
+    Image.fromarray(some(3, "uint8")).save(tmp_path / "photo.jpg", exif=exif, icc_profile=b"a profile of colors")
     picture = read_picture(tmp_path / "photo.jpg")
     assert picture.pixels.shape == (17, 13, 3)
     write_picture(tmp_path / "again.jpg", picture)
     with Image.open(tmp_path / "again.jpg") as again:
-        assert again.info["icc_profile"] == b"a profile of colours"
+        assert again.info["icc_profile"] == b"a profile of colors"
         assert again.getexif()[0x010F] == "a maker of cameras"
         assert again.getexif().get(0x0112, 1) == 1
 
@@ -62,10 +62,10 @@ def test_profile_and_notes_of_deep_pictures_are_kept(channels, tmp_path):
     exif[0x010F] = "a maker of cameras"
     exif[0x0112] = 6
     pixels = some(channels, "uint16")
-    write_picture(tmp_path / "deep.png", Picture(pixels=pixels, icc_profile=b"a profile of colours", exif=exif.tobytes()))
+    write_picture(tmp_path / "deep.png", Picture(pixels=pixels, icc_profile=b"a profile of colors", exif=exif.tobytes()))
     with Image.open(tmp_path / "deep.png") as file:  # as others read it
         file.load()
-        assert file.info["icc_profile"] == b"a profile of colours"
+        assert file.info["icc_profile"] == b"a profile of colors"
         assert file.getexif()[0x010F] == "a maker of cameras"
         assert file.getexif().get(0x0112, 1) == 1, "the pixels that are given stand upright"
     picture = read_picture(tmp_path / "deep.png")
@@ -73,13 +73,13 @@ def test_profile_and_notes_of_deep_pictures_are_kept(channels, tmp_path):
     write_picture(tmp_path / "again.png", picture)
     again = read_picture(tmp_path / "again.png")
     assert np.array_equal(again.pixels, picture.pixels)
-    assert again.icc_profile == b"a profile of colours"
+    assert again.icc_profile == b"a profile of colors"
     assert b"a maker of cameras" in again.exif
 
 
 def test_notes_that_are_damaged_are_left_out(tmp_path):
     pixels = some(3, "uint16")
-    write_picture(tmp_path / "deep.png", Picture(pixels=pixels, icc_profile=b"colours", exif=b"no notes at all"))
+    write_picture(tmp_path / "deep.png", Picture(pixels=pixels, icc_profile=b"colors", exif=b"no notes at all"))
     content = (tmp_path / "deep.png").read_bytes()
     place = content.index(b"iCCP") + 14
     (tmp_path / "deep.png").write_bytes(content[:place] + b"????" + content[place + 4 :])
@@ -101,7 +101,7 @@ def test_other_pixels_keep_what_still_fits():
     assert np.array_equal(colored.alpha, picture.alpha)
 
 
-def test_a_transparent_palette_becomes_colour_and_alpha(tmp_path):
+def test_a_transparent_palette_becomes_color_and_alpha(tmp_path):
     palette = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
     palette.putpalette([255, 0, 0, 0, 0, 255])
     palette.save(tmp_path / "palette.png", transparency=1)

@@ -14,17 +14,17 @@ def one_heap(count=150, seed=0):
 
 def two_heaps(count=500, seed=0):
     """Vectors of 2 numbers, in two heaps that lie apart."""
-    chance = np.random.default_rng(seed)
-    heap = chance.integers(0, 2, count)[:, None]
-    return chance.normal(size=(count, 2)) * np.where(heap, 0.5, 1.0) + heap * [8, 5]
+    rng = np.random.default_rng(seed)
+    heap = rng.integers(0, 2, count)[:, None]
+    return rng.normal(size=(count, 2)) * np.where(heap, 0.5, 1.0) + heap * [8, 5]
 
 
 def flat_heap(count=3000, seed=0):
     """Vectors of 10 numbers, wide in two directions only."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     rotation = np.linalg.qr(np.random.default_rng(9).normal(size=(10, 10)))[0]
     deviations = np.array([5, 4, *[0.1] * 8])
-    return chance.normal(size=(count, 10)) * deviations @ rotation, rotation.T @ np.diag(deviations**2) @ rotation
+    return rng.normal(size=(count, 10)) * deviations @ rotation, rotation.T @ np.diag(deviations**2) @ rotation
 
 
 def test_the_surprise_of_one_heap_is_that_of_the_normal_distribution():
@@ -84,8 +84,8 @@ def test_the_same_seed_draws_the_same_codes():
 
 
 def test_the_parts_grow_with_the_codes_up_to_a_limit():
-    chance = np.random.default_rng(0)
-    parts = [len(Mixture.fit(chance.normal(size=(count, 1))).weights) for count in (2, 399, 400, 8400)]
+    rng = np.random.default_rng(0)
+    parts = [len(Mixture.fit(rng.normal(size=(count, 1))).weights) for count in (2, 399, 400, 8400)]
     assert parts == [1, 1, 2, MAX_PARTS]
 
 

@@ -5,15 +5,15 @@ import pytest
 
 import isthmus
 from isthmus.evaluation.novelty import novelty
-from isthmus.inference.reference import MAX_NUMBERS, CodeDensity, Reference
+from isthmus.inference.reference import MAX_NUMBERS, CodeDensity, TrainingStatistics
 from isthmus.model import Model
 
 
 def cone(count=4000, seed=0):
     """Codes of 5 numbers that lie around one direction, at lengths from 1 to 20."""
-    chance = np.random.default_rng(seed)
-    directions = np.array([1, 2, 0, 0, -1]) / np.sqrt(6) + chance.normal(size=(count, 5)) * 0.05
-    return directions * np.exp(chance.uniform(0, 3, (count, 1)))
+    rng = np.random.default_rng(seed)
+    directions = np.array([1, 2, 0, 0, -1]) / np.sqrt(6) + rng.normal(size=(count, 5)) * 0.05
+    return directions * np.exp(rng.uniform(0, 3, (count, 1)))
 
 
 def test_a_code_is_no_stranger_for_its_length_but_for_its_direction():
@@ -50,51 +50,51 @@ def test_a_reference_round_trips_through_a_model_file_to_the_last_bit(vae, dense
     for model in (vae, dense):
         model.save(tmp_path / "model.safetensors")
         again = isthmus.load(tmp_path / "model.safetensors", device="cpu")
-        assert model.reference is not None
-        assert again.reference is not None
-        kept, read = (which.reference.to_tensors() for which in (model, again))
+        assert model.statistics is not None
+        assert again.statistics is not None
+        kept, read = (which.statistics.to_tensors() for which in (model, again))
         assert kept.keys() == read.keys()
         assert len(kept) == 3 + 3 + 6
         for name, array in kept.items():
             assert array.dtype == read[name].dtype == np.float32
             assert array.tobytes() == read[name].tobytes(), name
-        assert model.reference.errors.tobytes() == again.reference.errors.tobytes()
-        assert model.reference.surprises.tobytes() == again.reference.surprises.tobytes()
+        assert model.statistics.errors.tobytes() == again.statistics.errors.tobytes()
+        assert model.statistics.surprises.tobytes() == again.statistics.surprises.tobytes()
     for score in ("either", "surprise", "error"):
         before, after = (novelty(model, digits, score=score).p_values for model in (dense, again))
         assert np.array_equal(before, after)
 
 
 def test_held_out_images_are_kept_in_order(dense):
-    reference = dense.reference
+    reference = dense.statistics
     assert len(reference.errors) == len(reference.surprises) == 31  # every tenth of 313
     assert (np.diff(reference.errors) >= 0).all()
     assert (np.diff(reference.surprises) >= 0).all()
 
 
-def test_a_model_that_has_learnt_nothing_remembers_nothing(colour, tmp_path):
-    assert colour.reference is None
-    colour.save(tmp_path / "model.safetensors")
-    assert isthmus.load(tmp_path / "model.safetensors", device="cpu").reference is None
-    assert Reference.of({}, 5) is None
+def test_a_model_that_has_learned_nothing_remembers_nothing(color, tmp_path):
+    assert color.statistics is None
+    color.save(tmp_path / "model.safetensors")
+    assert isthmus.load(tmp_path / "model.safetensors", device="cpu").statistics is None
+    assert TrainingStatistics.from_tensors({}, 5) is None
 
 
 def test_a_code_too_large_for_a_density_is_compared_by_its_error_alone(tmp_path):
     model = Model(isthmus.Recipe(), (1, 184, 184), device="cpu")
     images = np.random.default_rng(0).random((4, 1, 184, 184), np.float32)
     assert math.prod(model.code_shape()) > MAX_NUMBERS
-    model.remember(images[:2], images[2:])
+    model.statistics = TrainingStatistics.remember(model.novelty_scores(images[2:]), None)
     model.save(tmp_path / "model.safetensors")
     again = isthmus.load(tmp_path / "model.safetensors", device="cpu")
-    assert again.reference.density is None
-    assert again.reference.surprises is None
-    assert list(again.compare(images)) == ["error"]
-    with pytest.raises(isthmus.DataError, match=r"remembers no codes of shape \(8, 23, 23\): none were learnt, or they have more"):
+    assert again.statistics.density is None
+    assert again.statistics.surprises is None
+    assert list(again.novelty_scores(images)) == ["error"]
+    with pytest.raises(isthmus.DataError, match=r"no density of codes of shape \(8, 23, 23\): it is untrained"):
         again.generate(2)
 
 
 def test_a_density_belongs_to_codes_of_one_shape(conv):
-    assert conv.density((5, 8, 4, 4)) is conv.reference.density
+    assert conv.density((5, 8, 4, 4)) is conv.statistics.density
     for shape in ((5, 8, 2, 8), (5, 8, 4, 5), (5, 128)):  # the first and the last have as many numbers
-        with pytest.raises(isthmus.DataError, match="or belong to images of another size"):
+        with pytest.raises(isthmus.DataError, match="or the training images had another size"):
             conv.density(shape)

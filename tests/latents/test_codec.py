@@ -20,9 +20,9 @@ from isthmus.report import figures
 
 def some_codes(*shape):
     """Codes as a rectifier leaves them, one number larger than the other."""
-    chance = np.random.default_rng(0)
-    scale = chance.uniform(0.2, 5, (1, shape[1], *(1 for _ in shape[2:])))
-    return np.maximum(chance.normal(0.5, 1, shape) * scale, 0).astype(np.float32)
+    rng = np.random.default_rng(0)
+    scale = rng.uniform(0.2, 5, (1, shape[1], *(1 for _ in shape[2:])))
+    return np.maximum(rng.normal(0.5, 1, shape) * scale, 0).astype(np.float32)
 
 
 def entropy_bits(codes, bits):
@@ -103,13 +103,13 @@ def test_every_damaged_byte_and_every_cut_is_noticed():
 
 
 def test_hostile_bytes_are_refused_or_give_no_more_than_their_size_allows():
-    chance = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     streams = [compress(some_codes(*shape), 6)[:-4] for shape in ((30, 4), (5, 4, 3, 3))]
     refused = 0
     for _ in range(3000):
-        body = bytearray(streams[chance.integers(2)])
-        for _ in range(chance.integers(1, 5)):
-            body[chance.integers(len(body))] = chance.integers(256)
+        body = bytearray(streams[rng.integers(2)])
+        for _ in range(rng.integers(1, 5)):
+            body[rng.integers(len(body))] = rng.integers(256)
         stream = bytes(body) + zlib.crc32(body).to_bytes(4, "little")
         try:
             codes = decompress(stream)
@@ -285,9 +285,9 @@ def test_the_others_are_read_off_at_as_many_bytes(points):
     assert compared >= len(BITS)
 
 
-def test_colour_pictures_are_compressed_too(colour):
+def test_color_pictures_are_compressed_too(color):
     images = np.random.default_rng(0).integers(0, 256, (7, 3, 2, 2)).astype(np.uint8).repeat(8, axis=2).repeat(8, axis=3)
-    points = rate_distortion(colour, images, images, bits=(4,), qualities=(5, 95))
+    points = rate_distortion(color, images, images, bits=(4,), qualities=(5, 95))
     best = {point.method: point.psnr_db for point in points if point.setting == 95}
     assert min(best["JPEG"], best["WebP"]) > 20
 

@@ -35,7 +35,7 @@ def test_a_walk_that_cannot_be_made_is_refused(conv, digits):
 
 def test_a_traversal_changes_one_number_of_the_code_as_far_as_codes_spread(dense, digits):
     number = int(np.argmax(dense.encode(digits).std(0)))
-    images = traverse(dense, digits[0], number, 5, reach=2.0)
+    images = traverse(dense, digits[0], number, 5, extent=2.0)
     codes = np.repeat(dense.encode(digits[:1]), 5, 0)
     train = dense.encode(digits[np.arange(len(digits)) % 10 != 9])[:, number]
     codes[:, number] = train.mean() + np.linspace(-2, 2, 5) * train.std()
@@ -47,12 +47,12 @@ def test_a_traversal_changes_one_number_of_the_code_as_far_as_codes_spread(dense
 def test_traversals_are_of_the_numbers_that_vary_most(model, digits):
     images = traversals(model, digits[3], rows=3, steps=4)
     assert images.shape == (12, 1, 28, 28)
-    widest = np.argsort(-model.reference.density.deviations)[:3]
+    widest = np.argsort(-model.statistics.density.deviations)[:3]
     for row, number in enumerate(widest):
         assert np.allclose(images[4 * row : 4 * row + 4], traverse(model, digits[3], int(number), 4), atol=1e-6)
 
 
-def test_a_traversal_that_cannot_be_made_is_refused(dense, conv, colour, digits):
+def test_a_traversal_that_cannot_be_made_is_refused(dense, conv, color, digits):
     for number in (-1, 32):
         with pytest.raises(isthmus.UsageError, match=f"32 numbers, from 0 to 31: there is no number {number}"):
             traverse(dense, digits[0], number)
@@ -61,10 +61,10 @@ def test_a_traversal_that_cannot_be_made_is_refused(dense, conv, colour, digits)
             traverse(dense, digits[0], 0, steps)
     with pytest.raises(isthmus.DataError, match="A traversal is of one image, not of 2"):
         traverse(dense, digits[:2], 0)
-    with pytest.raises(isthmus.DataError, match="belong to images of another size"):
+    with pytest.raises(isthmus.DataError, match="the training images had another size"):
         traverse(conv, digits[0, :20], 0)
-    with pytest.raises(isthmus.DataError, match="The model remembers no codes"):
-        traversals(colour, np.zeros((16, 16, 3), np.uint8))
+    with pytest.raises(isthmus.DataError, match="The model has no density of codes"):
+        traversals(color, np.zeros((16, 16, 3), np.uint8))
 
 
 def test_the_same_seed_generates_the_same_images(model):
@@ -99,18 +99,18 @@ def test_a_gaussian_map_generates_images_of_any_size(digits):
     assert model.generate(2, size=(20, 36)).shape == (2, 1, 20, 36)
 
 
-def test_what_cannot_be_generated_is_refused(dense, conv, colour):
+def test_what_cannot_be_generated_is_refused(dense, conv, color):
     for count in (0, -1):
         with pytest.raises(isthmus.UsageError, match=f"The count of new images must be 1 or more, not {count}"):
             dense.generate(count)
-    with pytest.raises(isthmus.UsageError, match="The seed must be a number from 0 to 2,147,483,647, not -1"):
+    with pytest.raises(isthmus.UsageError, match="The seed must be between 0 and 2,147,483,647, not -1"):
         dense.generate(1, seed=-1)
     with pytest.raises(isthmus.DataError, match="This model decodes to 28 x 28 pixels, not 20 x 28"):
         dense.generate(1, size=(20, 28))
-    with pytest.raises(isthmus.DataError, match=r"The model remembers no codes of shape \(8, 3, 4\)"):
+    with pytest.raises(isthmus.DataError, match=r"The model has no density of codes of shape \(8, 3, 4\)"):
         conv.generate(1, size=(20, 28))
-    with pytest.raises(isthmus.DataError, match="none were learnt"):
-        colour.generate(1)
+    with pytest.raises(isthmus.DataError, match="it is untrained"):
+        color.generate(1)
 
 
 def test_a_plane_holds_what_lies_on_it(dense, digits):
@@ -155,7 +155,7 @@ def test_a_sheet_has_its_images_side_by_side_on_white(count, columns, rows_and_c
         assert (sheet[:, 40 : 40 + GAP] == 255).all()
 
 
-def test_a_sheet_of_colour_and_of_large_images(tmp_path):
+def test_a_sheet_of_color_and_of_large_images(tmp_path):
     images = some(2, 3, 70, 65)
     write_images(images, tmp_path / "sheet.PNG")
     sheet = np.asarray(Image.open(tmp_path / "sheet.PNG"))

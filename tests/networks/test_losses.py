@@ -19,15 +19,15 @@ LIKELIHOODS = {
 @pytest.mark.parametrize("beta", [0.01, 1.0, 4.0])
 @pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if loss.likelihood and not loss.needs_seen])
 def test_nats_are_minus_the_log_likelihood(loss, beta):
-    chance = torch.Generator().manual_seed(0)
-    output = torch.randn((4, 3, 5, 2), generator=chance)
-    clean = torch.rand((4, 3, 5, 2), generator=chance)
+    rng = torch.Generator().manual_seed(0)
+    output = torch.randn((4, 3, 5, 2), generator=rng)
+    clean = torch.rand((4, 3, 5, 2), generator=rng)
     clean = (clean > 0.5).float() if loss == "bce" else clean
     expected = -LIKELIHOODS[loss](output, beta).log_prob(clean).flatten(1).sum(1)
     assert torch.allclose(LOSSES[loss].nats(output, clean, beta), expected, rtol=1e-4)
 
 
-def test_a_model_of_colour_bins_is_read_in_a_process_that_has_not_counted_them(pictures, tmp_path):
+def test_a_model_of_color_bins_is_read_in_a_process_that_has_not_counted_them(pictures, tmp_path):
     fields = {"model": "photographic", "hidden": (8,), "code": 8, "patch": 16, "epochs": 1, "device": "cpu"}
     isthmus.train(pictures, task="colorize", loss="ab-bins", out=tmp_path / "m.safetensors", **fields)
     losses._bins.cache_clear()

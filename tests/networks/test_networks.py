@@ -13,18 +13,18 @@ from isthmus.recipes.chapter import CHAPTER
 @pytest.mark.parametrize(("name", "parameters"), [("dense", 50_992), ("convolutional", 4_385), ("denoising", 30_689)])
 def test_the_chapters_models_have_the_books_parameters(name, parameters):
     model = Model(CHAPTER[name].recipe, (1, 28, 28), device="cpu")
-    assert model.parameters() == parameters == CHAPTER[name].parameters
+    assert model.num_parameters == parameters == CHAPTER[name].parameters
     assert np.prod(model.code_shape()) == CHAPTER[name].code_numbers
 
 
 def test_an_unknown_model_is_told_the_nearest():
     with pytest.raises(UsageError, match=r"Unknown model 'dence'\. Did you mean 'dense'\? There are: dense, conv, photographic\."):
-        build("dence", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(), decoder_hidden=(), code_kind="relu")
+        build("dence", image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(), decoder_hidden=(), code_kind="relu")
 
 
 def test_sizes_must_be_positive():
     with pytest.raises(UsageError, match=r"Sizes must be positive, not code 4, hidden \(0,\) and \(1,\), image \(1, 8, 8\)\."):
-        build("dense", image_shape=(1, 8, 8), seen_channels=1, code=4, hidden=(0,), decoder_hidden=(1,), code_kind="relu")
+        build("dense", image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(0,), decoder_hidden=(1,), code_kind="relu")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool, np.float16, np.float32, np.float64])
@@ -60,18 +60,18 @@ def test_restore_takes_values_a_little_outside_of_the_range(denoiser, digits):
 
 
 def test_codes_that_do_not_fit_are_refused(dense, conv):
-    with pytest.raises(DataError, match=r"Codes of shape \(2, 31\) do not fit: this model's are \(n, 32\) for 28 x 28 pixels\."):
+    with pytest.raises(DataError, match=r"Codes of shape \(2, 31\) do not fit\. For 28 x 28 pixels, this model needs \(n, 32\)\."):
         dense.decode(np.zeros((2, 31)))
     with pytest.raises(DataError, match=r"This model decodes to 28 x 28 pixels, not 30 x 28\."):
         dense.decode(np.zeros((2, 32)), (30, 28))
-    with pytest.raises(DataError, match=r"this model's are \(n, 8, 4, 4\) for 28 x 28 pixels"):
+    with pytest.raises(DataError, match=r"For 28 x 28 pixels, this model needs \(n, 8, 4, 4\)"):
         conv.decode(np.zeros((2, 8, 5, 4)))
 
 
 def test_corrupt_is_seeded(denoiser, digits):
     clean = digits[:3, None] / np.float32(255)
-    assert np.array_equal(denoiser.corrupt(clean, 1), denoiser.corrupt(clean, 1))
-    assert not np.array_equal(denoiser.corrupt(clean, 1), denoiser.corrupt(clean, 2))
+    assert np.array_equal(denoiser.degradation.corrupt(clean, 1), denoiser.degradation.corrupt(clean, 1))
+    assert not np.array_equal(denoiser.degradation.corrupt(clean, 1), denoiser.degradation.corrupt(clean, 2))
 
 
 def test_a_model_describes_itself(dense):
@@ -82,4 +82,4 @@ def test_a_model_describes_itself(dense):
     assert about["image_shape"] == [1, 28, 28]
     assert about["steps"] == 2 * 3
     assert len(about["history"]) == 2
-    assert about["recipe"] == isthmus.Recipe(model="dense", epochs=2).to_json()
+    assert about["recipe"] == isthmus.Recipe(model="dense", epochs=2).complete().to_json()

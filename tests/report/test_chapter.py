@@ -62,8 +62,8 @@ def test_three_model_files_hold_the_exact_parameters(chapter):
     for name, about in CHAPTER.items():
         path = chapter[0] / f"{name}.safetensors"
         tensors, _ = model_file.read(path, "model")
-        learnt = (tensor for name, tensor in tensors.items() if not name.startswith(("reference.", "density.", "mixture.")))
-        assert sum(tensor.numel() for tensor in learnt) == about.parameters
+        learned = (tensor for name, tensor in tensors.items() if not name.startswith(("reference.", "density.", "mixture.")))
+        assert sum(tensor.numel() for tensor in learned) == about.parameters
         assert isthmus.load(path, device="cpu").parameters() == about.parameters
 
 

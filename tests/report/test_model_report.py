@@ -10,7 +10,7 @@ import isthmus
 from isthmus.datasets.catalog import embedded
 from isthmus.latents.explore import Plane
 from isthmus.model import Model
-from isthmus.report.model_report import portray
+from isthmus.report.model_report import write_model_report
 
 ALWAYS = {"pictures", "worst", "map"}
 
@@ -27,7 +27,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def of_vae(vae, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    page = portray(vae, data, folder)
+    page = write_model_report(vae, data, folder)
     assert page == folder / "report.html"
     return folder
 
@@ -67,13 +67,13 @@ def test_a_place_on_the_map_shows_what_the_model_gives_there(of_vae, vae, data):
 
 
 def test_all_that_can_be_said_is_on_the_page(of_vae):
-    extra = {"curves", "neighbours", "probe", "samples", "traversals", "walks", "strangest"}
+    extra = {"curves", "neighbors", "probe", "samples", "traversals", "walks", "strangest"}
     assert figures(of_vae) == ALWAYS | extra
     assert headings(of_vae) == [
         "What it sees and gives",
         "Beside what one would use instead",
         "Where it fails",
-        "How it learnt",
+        "How it learned",
         "Where the codes lie",
         "What the codes are good for",
         "New images, and ways between images",
@@ -86,30 +86,30 @@ def test_all_that_can_be_said_is_on_the_page(of_vae):
 
 def test_the_page_names_the_model_and_its_alternatives(of_vae, vae):
     page = (of_vae / "report.html").read_text()
-    for text in ("PCA 4", "isthmus dense", f"{vae.parameters():,}", "563 images to fit, 62 to test", "By either; p is the share"):
+    for text in ("PCA 4", "isthmus dense", f"{vae.num_parameters:,}", "563 images to fit, 62 to test", "By either; p is the share"):
         assert text in page, text
 
 
 def test_without_labels_there_is_no_probe_and_a_denoiser_shows_what_it_sees(denoiser, digits, tmp_path, caplog):
-    portray(denoiser, digits[:40], tmp_path / "page")
+    write_model_report(denoiser, digits[:40], tmp_path / "page")
     assert figures(tmp_path / "page") == ALWAYS | {"curves", "samples", "traversals", "walks", "strangest"}
-    assert caplog.messages == [], "what was not learnt from is no reason for a warning"
+    assert caplog.messages == [], "what was not learned from is no reason for a warning"
 
 
 def test_images_of_another_size_have_a_page_too(conv, digits, tmp_path):
-    portray(conv, digits[:40, :20], tmp_path)
+    write_model_report(conv, digits[:40, :20], tmp_path)
     assert figures(tmp_path) == ALWAYS | {"curves", "walks", "strangest"}
 
 
-def test_a_model_that_has_learnt_nothing_has_a_page_too(tmp_path):
+def test_a_model_that_has_learned_nothing_has_a_page_too(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16)).astype(np.uint8)
-    portray(Model(isthmus.Recipe(), (3, 16, 16), device="cpu"), images, tmp_path)
+    write_model_report(Model(isthmus.Recipe(), (3, 16, 16), device="cpu"), images, tmp_path)
     assert figures(tmp_path) == {"pictures", "worst"}, "of one test image there is no map, no walk"
 
 
 def test_a_code_of_one_number_has_no_map(small_digits, tmp_path):
     model = isthmus.train(small_digits, model="dense", code=1, epochs=1, device="cpu")
-    portray(model, small_digits, tmp_path)
+    write_model_report(model, small_digits, tmp_path)
     assert "map" not in figures(tmp_path)
     assert "samples" in figures(tmp_path)
 
@@ -117,29 +117,29 @@ def test_a_code_of_one_number_has_no_map(small_digits, tmp_path):
 def test_nothing_is_overwritten_unasked(of_vae, vae, data, small_digits):
     before = (of_vae / "report.html").read_bytes()
     with pytest.raises(isthmus.UsageError, match="exists already: name another --out, or add --overwrite"):
-        portray(vae, data, of_vae)
+        write_model_report(vae, data, of_vae)
     assert (of_vae / "report.html").read_bytes() == before
 
 
 @pytest.mark.parametrize("task", ["denoise", "colorize", "upscale", "repair", "inpaint"])
 def test_a_photographic_model_has_pictures_worst_cases_and_curves_and_nothing_of_codes(task, photographic, pictures, tmp_path):
-    portray(photographic[task], pictures, tmp_path)
+    write_model_report(photographic[task], pictures, tmp_path)
     assert figures(tmp_path) == {"pictures", "worst", "curves"}
     assert headings(tmp_path) == [
         "What it sees and gives",
         "Beside what one would use instead",
         "Where it fails",
-        "How it learnt",
+        "How it learned",
     ]
     page = (tmp_path / "report.html").read_text()
-    assert "Pictures it has not learnt from: their middles, 67 x 52 pixels of each." in page
+    assert "Pictures it has not learned from: their middles, 67 x 52 pixels of each." in page
     assert "(test, 1 images)" in page
-    assert "of any size, RGB; learnt from squares of 16 x 16 pixels" in page
-    assert ("how far their colours are apart" in page) == (task == "colorize")
+    assert "of any size, RGB; learned from squares of 16 x 16 pixels" in page
+    assert ("how far their colors are apart" in page) == (task == "colorize")
 
 
 @pytest.mark.parametrize("task", ["upscale", "inpaint", "colorize"])
 def test_where_clean_images_have_no_code_the_page_has_no_map(task, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
-    portray(isthmus.train(images, task=task, loss="mse", epochs=1, device="cpu"), images, tmp_path)
+    write_model_report(isthmus.train(images, task=task, loss="mse", epochs=1, device="cpu"), images, tmp_path)
     assert figures(tmp_path) == {"pictures", "worst", "curves"}

@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 
 from isthmus.datasets import open_data
 from isthmus.web.app import create_app
-from isthmus.web.model_store import Shelf
+from isthmus.web.model_store import ModelStore
 from isthmus.web.security import Limits
 from isthmus.web.server import serve
 
@@ -54,7 +54,7 @@ def serving(web_models, digits_file, tmp_path):
 
     def start(**limits):
         app = create_app(
-            Shelf(web_models, "cpu"),
+            ModelStore(web_models, "cpu"),
             source=open_data(digits_file),
             trainings=tmp_path / "trainings",
             limits=Limits(**limits),
@@ -75,7 +75,7 @@ def serving(web_models, digits_file, tmp_path):
     apps = []
     yield start
     for app in apps:
-        app.state.school.close()
+        app.state.jobs.close()
         app.state.server.should_exit = True
 
 

@@ -77,7 +77,7 @@ def test_the_map_the_way_and_the_probe(address, dense, digits):
     found = httpx.get(f"{address}/api/models/dense/map", timeout=60).json()
     assert len(found["points"]) == len(digits) == len(found["labels"])
     assert len(found["worst"]) == 10
-    errors = dense.compare(digits)["error"]
+    errors = dense.novelty_scores(digits)["error"]
     assert [one["index"] for one in found["worst"]] == np.argsort(-errors, kind="stable")[:10].tolist()
     (index,) = np.flatnonzero((np.array(found["points"]) == found["points"][5]).all(1))
     shown = pixels(httpx.get(f"{address}/api/models/dense/images/{index}"))
@@ -117,9 +117,9 @@ def test_mistakes_get_a_sentence(address, path, status, sentence):
 
 def test_shipped_models_are_offered_where_none_is_named():
     from isthmus import pretrained
-    from isthmus.web.model_store import Shelf
+    from isthmus.web.model_store import ModelStore
 
-    shelf = Shelf([], "cpu")
-    assert shelf.names() == pretrained.names()
-    assert shelf.models == {}  # read when they are asked for
-    assert shelf.describe("upscale-x3")["enlarges"] == 3
+    store = ModelStore([], "cpu")
+    assert store.names() == pretrained.names()
+    assert store.models == {}  # read when they are asked for
+    assert store.describe("upscale-x3")["scale"] == 3

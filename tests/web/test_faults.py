@@ -115,10 +115,10 @@ def test_52_work_that_nobody_waits_for_is_given_up(serving):
     with pytest.raises(httpx.ReadTimeout):
         restore(address, png(6000, 6000), timeout=httpx.Timeout(60, read=0.7))
     end = time.monotonic() + 20
-    while not app.state.desk.given_up and time.monotonic() < end:
+    while not app.state.worker.given_up and time.monotonic() < end:
         time.sleep(0.05)
-    assert app.state.desk.given_up == 1
-    assert not app.state.desk.turn.locked()
+    assert app.state.worker.given_up == 1
+    assert not app.state.worker.turn.locked()
     assert restore(address, png(8, 8)).status_code == 200
 
 

@@ -8,7 +8,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from isthmus.datasets import open_data
 from isthmus.web.app import create_app
-from isthmus.web.model_store import Shelf
+from isthmus.web.model_store import ModelStore
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 HERE = {"Host": "127.0.0.1"}
@@ -17,9 +17,9 @@ HERE = {"Host": "127.0.0.1"}
 @pytest.fixture(scope="module")
 def described(web_models, digits_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trainings")
-    app = create_app(Shelf(web_models, "cpu"), source=open_data(digits_file), trainings=folder)
+    app = create_app(ModelStore(web_models, "cpu"), source=open_data(digits_file), trainings=folder)
     yield schemathesis.openapi.from_asgi("/api/openapi.json", app, headers=HERE).exclude(path_regex="/start$")  # it would learn
-    app.state.school.close()
+    app.state.jobs.close()
 
 
 def test_every_answer_is_described(described):

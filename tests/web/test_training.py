@@ -22,8 +22,8 @@ def wait(address, name, *states, seconds=60):
 
 
 def begin(address, paths, budget, name="mine", **fields):
-    lesson = {"name": name, "task": "denoise", "budget": budget, "fields": {"noise": 0.1, **SMALL, **fields}}
-    answer = httpx.post(f"{address}/api/trainings", json=lesson)
+    order = {"name": name, "task": "denoise", "budget": budget, "fields": {"noise": 0.1, **SMALL, **fields}}
+    answer = httpx.post(f"{address}/api/trainings", json=order)
     assert answer.status_code == 200, answer.text
     for path in paths:
         sent = {"image": (path.name, path.read_bytes(), "image/png")}
@@ -66,12 +66,12 @@ def test_what_goes_wrong_is_told(serving, pictures, tmp_path):
     second = httpx.post(f"{address}/api/trainings", json={"name": "second", "fields": SMALL}).json()
     refused = httpx.post(f"{address}/api/trainings/{second['name']}/start")
     assert refused.json()["detail"] == "The training killed is running: wait for it, or stop it."
-    app.state.school.get("killed").process.kill()
+    app.state.jobs.get("killed").process.kill()
     assert "ended by itself (status -9)" in wait(address, "killed", "failed")["message"]
 
 
 @pytest.mark.parametrize(
-    ("lesson", "sentence"),
+    ("order", "sentence"),
     [
         ({"name": "../outside"}, "A model's name has letters"),
         ({"name": "a", "task": "fly"}, "The task must be one of"),
@@ -80,8 +80,8 @@ def test_what_goes_wrong_is_told(serving, pictures, tmp_path):
         ({"name": "a", "fields": {"epohcs": 3}}, "no field 'epohcs'"),
     ],
 )
-def test_mistakes_get_a_sentence(address, lesson, sentence, tmp_path):
-    answer = httpx.post(f"{address}/api/trainings", json=lesson)
+def test_mistakes_get_a_sentence(address, order, sentence, tmp_path):
+    answer = httpx.post(f"{address}/api/trainings", json=order)
     assert answer.status_code == 400
     assert sentence in answer.json()["detail"]
     assert not (tmp_path / "trainings").exists()
@@ -92,7 +92,7 @@ def test_pictures_of_one_name_both_stay_and_others_are_refused(serving):
     httpx.post(f"{address}/api/trainings", json={"name": "a"})
     for content in (b"one", b"two"):
         httpx.post(f"{address}/api/trainings/a/pictures", files={"image": ("../../x.png", content, "image/png")})
-    kept = sorted(app.state.school.get("a").pictures.iterdir())
+    kept = sorted(app.state.jobs.get("a").pictures.iterdir())
     assert [path.name for path in kept] == ["x-2.png", "x.png"]
     assert [path.read_bytes() for path in kept] == [b"two", b"one"]
     refused = httpx.post(f"{address}/api/trainings/a/pictures", files={"image": ("x.exe", b"", "image/png")})
@@ -101,10 +101,12 @@ def test_pictures_of_one_name_both_stay_and_others_are_refused(serving):
     assert again.json()["detail"] == "There is a training called a already: choose another name."
 
 
-def test_watching_changes_nothing(digits):
+def test_watching_changes_nothing(digits, watching):
     seen = []
     plain = isthmus.train(digits, model="dense", epochs=1, device="cpu")
-    watched = isthmus.train(digits, model="dense", epochs=1, device="cpu", watch=lambda moment: seen.append(moment.try_out(3)))
+    watched = isthmus.train(
+        digits, model="dense", epochs=1, device="cpu", callbacks=watching(lambda progress: seen.append(progress.preview(3)))
+    )
     assert all(
         np.array_equal(one.detach(), other.detach())
         for one, other in zip(plain.network.parameters(), watched.network.parameters(), strict=True)

@@ -1,4 +1,4 @@
-"""What all commands share: the app, what DATA means, and how results are printed."""
+"""What all commands share: the app, its groups, options with their texts, and how results are printed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from isthmus import __version__
-from isthmus.cli.progress import say
+from isthmus.cli.messages import say
 from isthmus.errors import DataError, UsageError, printable
 
 if TYPE_CHECKING:
     from isthmus.datasets import Rewritten, Source
     from isthmus.model import Model
 
-DONE_IN_PART = 5
+PARTLY_DONE = 5
+"""Exit status when some inputs failed."""
 
 MAX_BAD = 0.5
 """As `isthmus.datasets.MAX_BAD`, which takes NumPy to load; a test compares them."""
@@ -26,25 +27,46 @@ MAX_BAD = 0.5
 app = App(
     name="isthmus",
     version=__version__,
-    help="""Autoencoders for your own images: learn from them on this machine, then clean, colour, enlarge, repair, complete,
-    compress, describe, compare and invent images like them.
+    help="""Train autoencoders on your own images, and use them: denoise, colorize, upscale, repair, inpaint, compress, compare
+    and generate. Models for photos are included.
 
-    isthmus train photos/ --task denoise --budget 10m --out clean.safetensors
+    isthmus denoise photos/ --out clean/
 
-    isthmus restore clean.safetensors noisy/ --out cleaned/
+    isthmus train photos/ --task denoise --budget 10m --out my.safetensors
+
+    isthmus restore my.safetensors photos/ --out clean/
     """,
     help_format="markdown",
     suppress_keyboard_interrupt=False,  # main() tells the signals apart
-    default_parameter=Parameter(
-        negative="",
-        consume_multiple=True,
-        show_default=False,  # the texts name them: 0 or nothing would only puzzle
-        parse=re.compile(r"^(?!data$)"),
-    ),
+    default_parameter=Parameter(negative="", consume_multiple=True),
 )
 
-Data = Annotated[str, Parameter(name="DATA", parse=True)]
-"""DATA means the same everywhere: a picture, a folder, .npz, .npy, an IDX file or folder, or a name."""
+RESTORE = Group("Restore pictures", sort_key=1)
+TRAIN = Group("Train a model", sort_key=2)
+INSPECT = Group("Evaluate and inspect", sort_key=3)
+LATENTS = Group("Latent codes", sort_key=4)
+DEPLOY = Group("Serve and deploy", sort_key=5)
+
+Data = Annotated[str, Parameter(name="DATA", help="A picture, a folder, .npz, .npy, an IDX file or folder, or a dataset's name.")]
+"""DATA means the same everywhere."""
+
+ModelName = Annotated[Path, Parameter(name="MODEL", help="A model file, or the name of a model that ships.")]
+
+DataDir = Annotated[Path | None, Parameter(help="Folder with named datasets, as in mnist/*.gz.")]
+
+MaxBad = Annotated[float, Parameter(help="Abort if more than this fraction of the images cannot be read; otherwise skip them.")]
+
+Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1 or mps.")]
+
+Overwrite = Annotated[bool, Parameter(help="Replace existing output.", show_default=False)]
+
+Json = Annotated[bool, Parameter(help="Print the result as one JSON object.", show_default=False)]
+
+Quiet = Annotated[bool, Parameter(help="Show no progress and no warnings.", show_default=False)]
+
+Seed = Annotated[int, Parameter(help="Random seed.")]
+
+Split = Annotated[str | None, Parameter(help="train, test or all; by default, images that the model was not trained on.")]
 
 
 def load_model(path: Path, device: str) -> Model:
@@ -55,7 +77,7 @@ def load_model(path: Path, device: str) -> Model:
 
 
 def open_source(data: str, data_dir: Path | None, max_bad: float) -> Source:
-    """Tell what DATA is."""
+    """Return the source of images that DATA is."""
     from isthmus.datasets import open_data
 
     return open_data(data, data_dir, max_bad=max_bad)
@@ -69,12 +91,12 @@ def parse_bytes(text: str) -> int:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip().upper())
     if not match:
-        raise UsageError(f"Memory is given like 1.5GB or 800MB, not {printable(text)}.")
+        raise UsageError(f"Memory must be given like 1.5GB or 800MB, not {printable(text)}.")
     return int(float(match[1]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]])
 
 
 def show(result: dict[str, Any], text: str, as_json: bool, *, flush: bool = False) -> None:
-    """Print a result on stdout, as JSON or as text; flushed, it is read while the command goes on."""
+    """Print a result on stdout, as JSON or as text; flushed, it is read while the command continues."""
     print(json.dumps(result) if as_json else text, flush=flush)
 
 
@@ -88,14 +110,14 @@ def show_rewritten(
     facts: Mapping[str, Any] | None = None,
     remark: str = "",
 ) -> int:
-    """Print what became of images that were written again; return the exit status.
+    """Print how images were written; return the exit status.
 
     Args:
-        rewritten: How many were, and what was skipped.
+        rewritten: How many were, and which failed.
         out: Where to.
         seconds: How long it took.
         as_json: Print one JSON object.
-        quiet: Do not name what was skipped on stderr.
+        quiet: Do not list failures on stderr.
         facts: What else the JSON says.
         remark: What else the text says.
     """
@@ -104,7 +126,7 @@ def show_rewritten(
         if not quiet:
             say(f"Skipped {skipped.reason}")
     if not rewritten.count + rewritten.there:
-        raise DataError(f"None of the pictures could be read: nothing was written to {name}.")
+        raise DataError(f"No picture could be read, so nothing was written to {name}.")
     skipped_names = [printable(skipped.name) for skipped in rewritten.skipped]
     result = {
         "images": rewritten.count,
@@ -115,12 +137,12 @@ def show_rewritten(
         "skipped": skipped_names,
         **(facts or {}),
     }
-    text = f"{rewritten.count:,} images in {seconds:.2f} s ({rewritten.count / seconds:,.0f} a second): {name}"
+    text = f"{rewritten.count:,} images in {seconds:.2f} s ({rewritten.count / seconds:,.0f} per second): {name}"
     if rewritten.there:
-        text += f"\n{rewritten.there:,} were there already, and are as they were"
+        text += f"\n{rewritten.there:,} existed already and were left unchanged"
     if remark:
         text += f"\n{remark}"
     if rewritten.skipped:
         text += f"\n{len(skipped_names):,} skipped: {', '.join(skipped_names[:10])}{' ...' if len(skipped_names) > 10 else ''}"
     show(result, text, as_json)
-    return DONE_IN_PART if rewritten.skipped else 0
+    return PARTLY_DONE if rewritten.skipped else 0

@@ -1,43 +1,50 @@
-"""The commands that work with codes: `encode`, `decode`, `generate`."""
+"""The commands that use latent codes: `encode`, `decode`, `generate`."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated
 
-from isthmus.cli.app import MAX_BAD, Data, app, load_model, open_source, show, show_rewritten
+from cyclopts import Parameter
+
+from isthmus.cli.app import (
+    LATENTS,
+    MAX_BAD,
+    Data,
+    DataDir,
+    Device,
+    Json,
+    MaxBad,
+    ModelName,
+    Overwrite,
+    Seed,
+    app,
+    load_model,
+    open_source,
+    show,
+    show_rewritten,
+)
 
 
-@app.command
+@app.command(group=LATENTS)
 def encode(
-    model: Path,
+    model: ModelName,
     data: Data,
     /,
     *,
-    out: Path,
-    bits: int | None = None,
-    split: str = "all",
-    data_dir: Path | None = None,
-    max_bad: float = MAX_BAD,
-    device: str = "auto",
-    overwrite: bool = False,
-    json: bool = False,
+    out: Annotated[Path, Parameter(help="An .npz for the codes, with labels and names where there are any.")],
+    bits: Annotated[int | None, Parameter(help="Compress to 2^BITS levels (1 to 12); by default, codes are float32.")] = None,
+    split: Annotated[str, Parameter(help="train, test or all.")] = "all",
+    data_dir: DataDir = None,
+    max_bad: MaxBad = MAX_BAD,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
-    """Write the codes of images: what the model keeps of them.
+    """Write the latent codes (embeddings) of images.
 
     Example: `isthmus encode digits.safetensors mnist --bits 6 --out codes.npz`
-
-    Args:
-        model: The model file.
-        data: The images: a picture, a folder, .npz, .npy, an IDX file or folder, or a name.
-        out: An .npz with codes, and labels and names where there are any.
-        bits: Compress: cut the codes' range into 2^BITS levels (1 to 12), fewer bytes for more loss; without it, they are float32.
-        split: train, test or all.
-        data_dir: Folder that holds named data sets.
-        max_bad: Share of unreadable pictures above which nothing is done; fewer are skipped and named.
-        device: auto, cpu, cuda or mps.
-        overwrite: Replace what is there.
-        json: Print the result as one JSON object.
     """
     from isthmus.latents.files import encode_data
 
@@ -47,24 +54,25 @@ def encode(
     rates = written.rates()
     remark = (
         f"{rates['bytes']:,} bytes: {rates['bits_per_pixel']:.4f} bits per pixel, {rates['bits_per_number']:.3f} bits per number "
-        f"of the codes; labels and names take {rates['label_bytes']:,} bytes of them, which the bits leave out"
+        f"of the codes, without the {rates['label_bytes']:,} bytes of labels and names"
     )
     return show_rewritten(written, out, time.perf_counter() - began, json, facts=rates, remark=remark)
 
 
-@app.command
-def decode(model: Path, codes: Path, /, *, out: Path, device: str = "auto", overwrite: bool = False, json: bool = False) -> int:
-    """Write the images that codes stand for.
+@app.command(group=LATENTS)
+def decode(
+    model: ModelName,
+    codes: Annotated[Path, Parameter(name="CODES", help="The .npz of `isthmus encode`.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="A folder for PNG pictures, or an .npz.")],
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> int:
+    """Write the images of latent codes.
 
     Example: `isthmus decode digits.safetensors codes.npz --out pictures/`
-
-    Args:
-        model: The model file that made the codes.
-        codes: The .npz of `isthmus encode`.
-        out: A folder for PNG pictures, or an .npz.
-        device: auto, cpu, cuda or mps.
-        overwrite: Replace what is there.
-        json: Print the result as one JSON object.
     """
     from isthmus.latents.files import decode_file
 
@@ -74,43 +82,33 @@ def decode(model: Path, codes: Path, /, *, out: Path, device: str = "auto", over
     return show_rewritten(written, out, time.perf_counter() - began, json)
 
 
-@app.command
+@app.command(group=LATENTS)
 def generate(
-    model: Path,
+    model: ModelName,
     /,
     *,
-    out: Path,
-    count: int = 64,
-    walk: tuple[Path, Path] | None = None,
-    traverse: Path | None = None,
-    steps: int = 10,
-    seed: int = 0,
-    device: str = "auto",
-    overwrite: bool = False,
-    json: bool = False,
+    out: Annotated[Path, Parameter(help="One sheet (such as new.png), an .npz, or a folder of pictures.")],
+    count: Annotated[int, Parameter(help="Number of new images.")] = 64,
+    walk: Annotated[tuple[Path, Path] | None, Parameter(help="Two pictures to interpolate between, in latent space.")] = None,
+    traverse: Annotated[
+        Path | None, Parameter(help="A picture: vary the ten numbers of its code that vary most, a row each.")
+    ] = None,
+    steps: Annotated[int, Parameter(help="Images of a walk, or of each row.")] = 10,
+    seed: Seed = 0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
-    """Invent images like those that a model has learnt from, or walk between two of your own.
+    """Generate images like the training set, or explore the latent space between your own.
 
     Example: `isthmus generate digits.safetensors --count 64 --out new.png`
-
-    Args:
-        model: The model file.
-        out: One sheet (a picture, such as new.png), an .npz of images, or a folder of pictures.
-        count: How many new images.
-        walk: Two pictures: the way from one to the other, through the code.
-        traverse: A picture: what it becomes when single numbers of its code change, a row for each of the ten that vary most.
-        steps: Images of a walk, or of each row.
-        seed: Start of all chance.
-        device: auto, cpu, cuda or mps.
-        overwrite: Replace what is there.
-        json: Print the result as one JSON object.
     """
     from isthmus.errors import UsageError, printable
     from isthmus.latents import explore
     from isthmus.storage.atomic import check_output
 
     if walk and traverse:
-        raise UsageError("Give either --walk or --traverse, not both.")
+        raise UsageError("Pass either --walk or --traverse, not both.")
     check_output(out, overwrite=overwrite)
     trained = load_model(model, device)
     if walk:

@@ -1,69 +1,81 @@
-"""The commands that learn: `reproduce`, `train`, `tune`."""
+"""The commands that train: `train`, `tune`, `reproduce`. The options of `train` are the fields of `Recipe`."""
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import inspect
+import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
-from cyclopts import App, ArgumentCollection, Parameter, config
+from cyclopts import App, ArgumentCollection, Group, Parameter, config
 
-from isthmus.cli.app import DONE_IN_PART, MAX_BAD, Data, app, show
-from isthmus.cli.progress import Progress, say
+from isthmus.cli.app import (
+    MAX_BAD,
+    PARTLY_DONE,
+    TRAIN,
+    Data,
+    DataDir,
+    Device,
+    Json,
+    MaxBad,
+    Overwrite,
+    Quiet,
+    Seed,
+    app,
+    show,
+)
+from isthmus.cli.messages import messages
 from isthmus.errors import printable
 from isthmus.recipes import Recipe, base_fields
 
+GROUPS = {
+    "Task": ("task", "noise", "factor", "corruption", "prepare"),
+    "Network": ("model", "code", "hidden", "decoder_hidden", "code_kind", "beta", "beta_warm_up", "loss"),
+    "Schedule": ("epochs", "budget", "batch_size", "learning_rate", "schedule", "warm_up", "ema", "clip"),
+    "Images": ("size", "patch"),
+    "Reproducibility": ("precision", "seed"),
+}
+"""The groups in which help shows the recipe's fields."""
 
-@app.command
-def reproduce(
-    *,
-    out: Path,
-    quick: bool = False,
-    as_in_the_book: bool = False,
-    beyond: bool = False,
-    data_dir: Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    overwrite: bool = False,
-    resume: bool = False,
-    json: bool = False,
-    quiet: bool = False,
-) -> int:
-    """Train the textbook chapter's three autoencoders and write a page about them.
 
-    Example: `isthmus reproduce --quick --out chapter/`, then open `chapter/report.html`.
+def _field_texts() -> dict[str, str]:
+    """Return the docstring under each field of `Recipe`."""
+    body = ast.parse(inspect.getsource(Recipe)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    texts = {}
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            texts[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    return texts
 
-    Args:
-        out: Folder for report.html, its figures, results.json and the three models.
-        quick: Learn from 5,000 digits that come along, in about a minute.
-        as_in_the_book: Train with the book's schedule: 140 epochs instead of 28.
-        beyond: Also train what lies beyond the chapter: a better denoiser, one that enlarges digits, and one that completes them.
-        data_dir: Folder with mnist/*.gz; else the cache, else a download.
-        seed: Start of all chance.
-        device: auto, cpu, cuda or mps.
-        overwrite: Replace what the folder holds.
-        resume: Go on with an unfinished run.
-        json: Print every number as one JSON object.
-        quiet: No progress.
-    """
-    from isthmus.report.chapter import reproduce as run
-    from isthmus.report.tables import chapter_table
 
-    with Progress(quiet) as progress:
-        results = run(
-            out,
-            quick=quick,
-            as_in_the_book=as_in_the_book,
-            beyond=beyond,
-            data_dir=data_dir,
-            device=device,
-            seed=seed,
-            overwrite=overwrite,
-            resume=resume,
-            watch=progress.watch,
-            warn=say,
+def _recipe_options() -> type[Any]:
+    """Return the dataclass of the recipe's options: the same fields, texts and defaults, in groups."""
+    hints, texts = get_type_hints(Recipe), _field_texts()
+    hints["noise"] = tuple[float, ...] | None  # one number, or a range
+    places = {name: Group(title, sort_key=place) for place, (title, names) in enumerate(GROUPS.items(), 1) for name in names}
+    fields = [
+        (
+            field.name,
+            Annotated[hints[field.name], Parameter(help=texts[field.name], group=places[field.name])],
+            dataclasses.field(default=field.default),
         )
-    show(results, f"{chapter_table(results)}\n\n{results['seconds']} seconds in all. The page: {results['report']}", json)
-    return 0
+        for field in dataclasses.fields(Recipe)
+    ]
+    namespace = {"__module__": __name__}  # cyclopts looks into no class of the standard library
+    return dataclasses.make_dataclass("RecipeOptions", fields, kw_only=True, frozen=True, namespace=namespace)
+
+
+RecipeOptions = _recipe_options()
+
+
+def _fields_of(options: Any) -> dict[str, Any]:
+    given = {} if options is None else dataclasses.asdict(options)
+    if given.get("noise"):
+        given["noise"] = given["noise"][0] if len(given["noise"]) == 1 else given["noise"]
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -76,53 +88,50 @@ def _fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCo
     config.Dict(fields, source="--recipe", use_commands_as_keys=False)(app, commands, arguments)
 
 
-@app.command(config=_fill_from_recipe)
+RecipeName = Annotated[
+    str | None,
+    Parameter(
+        name="--recipe",
+        help="Start from a preset, which the other options change: features, dense-best, conv-best, vae, chapter-dense, "
+        "chapter-convolutional or chapter-denoising; or from a JSON file of `isthmus tune`.",
+    ),
+]
+
+
+@app.command(group=TRAIN, config=_fill_from_recipe)
 def train(
     data: Data,
     /,
     *,
-    out: Path,
-    base: Annotated[str, Parameter(name="--recipe")] = "",
-    recipe: Annotated[Recipe | None, Parameter(name="*")] = None,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    overwrite: bool = False,
-    resume: bool = False,
-    max_bad: float = MAX_BAD,
-    checkpoint_seconds: float = 10.0,
-    tensorboard: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    out: Annotated[Path, Parameter(help="The model file; NAME.run/ beside it holds checkpoints and metrics.jsonl.")],
+    preset: RecipeName = None,
+    recipe: Annotated[RecipeOptions | None, Parameter(name="*")] = None,  # type: ignore[valid-type]  # made above
+    clean: Annotated[str | None, Parameter(help="For --task pairs: the clean images, same names or order.")] = None,
+    init_from: Annotated[str | None, Parameter(help="A model whose weights are the first ones, as far as shapes agree.")] = None,
+    resume: Annotated[bool, Parameter(help="Continue an unfinished training.", show_default=False)] = False,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = None,
+    max_bad: MaxBad = MAX_BAD,
+    device: Device = "auto",
+    checkpoint_seconds: Annotated[float, Parameter(help="Time between checkpoints.")] = 10.0,
+    tensorboard: Annotated[bool, Parameter(help="Also log to TensorBoard, in the run's folder.", show_default=False)] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
-    """Learn from images and write a model file.
+    """Train a model on your images.
 
     Example: `isthmus train scans/ --task denoise --noise 0.1 --budget 10m --out scans.safetensors`
-
-    Args:
-        data: Images to learn from: a folder, .npz, .npy, an IDX file or folder, or a name (mnist, fashion-mnist,
-            binary-mnist, digits, mnist-5k).
-        base: A recipe to begin from, which the other options change: features, dense-best, conv-best, vae, chapter-dense,
-            chapter-convolutional or chapter-denoising; or a JSON file, as `isthmus tune` writes it.
-        recipe: What is learnt, and how.
-        out: The model file; NAME.run/ beside it holds checkpoints and metrics.jsonl.
-        data_dir: Folder that holds named data sets, as in mnist/*.gz.
-        device: auto, cpu, cuda or mps.
-        overwrite: Begin anew although the model exists.
-        resume: Go on with an unfinished training.
-        max_bad: Share of unreadable pictures above which nothing is done; fewer are skipped and named.
-        checkpoint_seconds: Time between checkpoints.
-        tensorboard: Also write TensorBoard's files into the run's folder.
-        json: Print the result as one JSON object.
-        quiet: No progress.
     """
-    from dataclasses import replace
-
     from isthmus.report.tables import format_model
+    from isthmus.training.callbacks import TensorBoard
     from isthmus.training.train import train as run
 
-    with Progress(quiet) as progress:
+    with messages(quiet):
         model = run(
-            replace(recipe or Recipe(), data=data),
+            data,
+            Recipe.from_json(_fields_of(recipe)),
+            clean=clean,
+            init_from=init_from,
             out=out,
             data_dir=data_dir,
             device=device,
@@ -130,94 +139,107 @@ def train(
             resume=resume,
             max_bad=max_bad,
             checkpoint_seconds=checkpoint_seconds,
-            tensorboard=tensorboard,
-            watch=progress.watch(out.stem),
-            warn=say,
+            callbacks=[TensorBoard(out.with_suffix(".run") / "tensorboard")] if tensorboard else [],
+            progress=not quiet,
         )
     result = {"out": printable(str(out)), **model.describe()}
     show(result, f"{result['out']}\n{format_model(result)}", json)
-    return DONE_IN_PART if result["skipped"] else 0
+    return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command
+@app.command(group=TRAIN)
 def tune(
     data: Data,
     /,
     *,
-    out: Path,
-    budget: str = "",
-    trials: int = 0,
-    code: int = 0,
-    recipe: str = "",
-    task: str | None = None,
-    noise: float | None = None,
-    corruption: str | None = None,
-    model: str | None = None,
-    code_kind: str | None = None,
-    epochs: int | None = None,
-    size: tuple[int, int] | None = None,
-    seed: int | None = None,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    overwrite: bool = False,
-    resume: bool = False,
-    max_bad: float = MAX_BAD,
-    json: bool = False,
-    quiet: bool = False,
+    out: Annotated[Path, Parameter(help="Folder for recipe.json, frontier.png, report.html, and trials.run/ for --resume.")],
+    budget: Annotated[str | None, Parameter(help="Time for all trials together: 90s, 20m or 1h.")] = None,
+    trials: Annotated[int | None, Parameter(help="Number of trials, instead of a budget or beside it.")] = None,
+    code: Annotated[int | None, Parameter(help="Numbers of the chosen code; by default, the knee of the frontier.")] = None,
+    recipe: RecipeName = None,
+    task: Annotated[str | None, Parameter(help="As for train: reconstruct, denoise or describe.")] = None,
+    noise: Annotated[float | None, Parameter(help="As for train: the noise level for denoise.")] = None,
+    corruption: Annotated[str | None, Parameter(help="As for train: another corruption to undo.")] = None,
+    model: Annotated[str | None, Parameter(help="As for train: conv or dense.")] = None,
+    code_kind: Annotated[str | None, Parameter(help="As for train: relu, linear, gaussian or invariant.")] = None,
+    epochs: Annotated[int | None, Parameter(help="Length of every training.")] = None,
+    size: Annotated[tuple[int, int] | None, Parameter(help="Height and width to resize images to.")] = None,
+    seed: Annotated[int | None, Parameter(help="Random seed.")] = None,
+    resume: Annotated[bool, Parameter(help="Continue; time already spent counts.", show_default=False)] = False,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = None,
+    max_bad: MaxBad = MAX_BAD,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
-    """Look for the best recipe: the smallest error for the size of its code, beside PCA.
+    """Search for good hyperparameters: the smallest error for the size of the code, compared with PCA.
 
     Example: `isthmus tune scans/ --out tuned/ --budget 20m`, then
     `isthmus train scans/ --recipe tuned/recipe.json --out scans.safetensors`
 
-    Layers, units, loss and learning rate are tried for five sizes of code. Needs Optuna: `pip install 'isthmus[tune]'`.
-
-    Args:
-        data: Images to learn from: a folder, .npz, .npy, an IDX file or folder, or a name (mnist, fashion-mnist,
-            binary-mnist, digits, mnist-5k).
-        out: Folder for recipe.json, frontier.png, report.html, and trials.run/, which --resume needs.
-        budget: Time for all trials together: 90s, 20m or 1h.
-        trials: Trials in all, instead of a budget or beside it; for the same seed, the same recipes are found.
-        code: Numbers that the chosen code may have; without it, the knee of the frontier is chosen.
-        recipe: A recipe to begin from, as for `isthmus train`.
-        task: As for train: reconstruct, denoise or describe.
-        noise: As for train: the strength of the noise for denoise.
-        corruption: As for train: something else to undo.
-        model: As for train: conv (the default) or dense.
-        code_kind: As for train: relu (the default), linear, gaussian or invariant.
-        epochs: Length of every training (10).
-        size: Height and width in pixels to bring the images to.
-        seed: Start of all chance.
-        data_dir: Folder that holds named data sets, as in mnist/*.gz.
-        device: auto, cpu, cuda or mps.
-        overwrite: Begin anew although the folder holds something.
-        resume: Go on with the tuning in the folder; what it has spent of the budget counts.
-        max_bad: Share of unreadable pictures above which nothing is done; fewer are skipped and named.
-        json: Print the result as one JSON object.
-        quiet: No progress.
+    Tries layers, units, losses and learning rates for five code sizes. Needs Optuna: `pip install 'isthmus[tune]'`.
     """
     from isthmus.report.tables import frontier_table
     from isthmus.tuning import tune as run
 
     fields: dict[str, Any] = {"task": task, "noise": noise, "corruption": corruption, "model": model, "code_kind": code_kind}
     fields |= {"epochs": epochs, "size": size, "seed": seed}
-    tuned = run(
-        data,
-        out=out,
-        recipe=recipe,
-        code=code,
-        budget=budget,
-        trials=trials,
-        resume=resume,
-        overwrite=overwrite,
-        device=device,
-        data_dir=data_dir,
-        max_bad=max_bad,
-        tell=(lambda sentence: None) if quiet else say,
-        warn=say,
-        **{name: value for name, value in fields.items() if value is not None},
-    )
+    with messages(quiet, logging.INFO):
+        tuned = run(
+            data,
+            out=out,
+            recipe=recipe,
+            code=code,
+            budget=budget,
+            trials=trials,
+            resume=resume,
+            overwrite=overwrite,
+            device=device,
+            data_dir=data_dir,
+            max_bad=max_bad,
+            **{name: value for name, value in fields.items() if value is not None},
+        )
     result = {"out": printable(str(out)), **tuned.to_json()}
-    text = f"{frontier_table(result)}\n\nThe chosen recipe: {out / 'recipe.json'}. The page: {out / 'report.html'}"
+    text = f"{frontier_table(result)}\n\nChosen recipe: {out / 'recipe.json'}. Report: {out / 'report.html'}"
     show(result, text, json)
-    return DONE_IN_PART if result["skipped"] else 0
+    return PARTLY_DONE if result["skipped"] else 0
+
+
+@app.command(group=TRAIN)
+def reproduce(
+    *,
+    out: Annotated[Path, Parameter(help="Folder for report.html, its figures, results.json and the models.")],
+    quick: Annotated[bool, Parameter(help="Train on the 5,000 digits that ship, about a minute.", show_default=False)] = False,
+    as_in_the_book: Annotated[bool, Parameter(help="Use the book's schedule: 140 epochs, not 28.", show_default=False)] = False,
+    beyond: Annotated[bool, Parameter(help="Also train a better denoiser, an upscaler, an inpainter.", show_default=False)] = False,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    resume: Annotated[bool, Parameter(help="Continue an unfinished run.", show_default=False)] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train the three autoencoders of the textbook chapter, and write a report about them.
+
+    Example: `isthmus reproduce --quick --out chapter/`, then open `chapter/report.html`.
+    """
+    from isthmus.report.chapter import reproduce as run
+    from isthmus.report.tables import chapter_table
+
+    with messages(quiet):
+        results = run(
+            out,
+            quick=quick,
+            as_in_the_book=as_in_the_book,
+            beyond=beyond,
+            data_dir=data_dir,
+            device=device,
+            seed=seed,
+            overwrite=overwrite,
+            resume=resume,
+            progress=not quiet,
+        )
+    show(results, f"{chapter_table(results)}\n\n{results['seconds']} seconds in all. Report: {results['report']}", json)
+    return 0

@@ -5,9 +5,8 @@ from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, 
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
-from isthmus.corruptions.paired import Given, Neighbours
 from isthmus.corruptions.prints import Fade, Scratches
-from isthmus.corruptions.registry import CORRUPTIONS, parse
+from isthmus.corruptions.registry import CORRUPTIONS, parse, register_corruption
 from isthmus.corruptions.resampling import Downscale, Resize
 from isthmus.corruptions.spatial import Erase, Mask, Warp
 
@@ -24,11 +23,9 @@ __all__ = [
     "Fade",
     "FilmGrain",
     "GaussianNoise",
-    "Given",
     "Grayscale",
     "Jpeg",
     "Mask",
-    "Neighbours",
     "Nothing",
     "PoissonNoise",
     "Resize",
@@ -40,4 +37,5 @@ __all__ = [
     "Webp",
     "parse",
     "parts_of",
+    "register_corruption",
 ]

@@ -45,12 +45,10 @@ class Corruption:
 
     name: ClassVar[str] = ""
     """What it is called in text."""
-    of_clean: ClassVar[bool] = True
-    """Whether it is done to clean images; else examples come from what a person has, and a clean image alone makes none."""
 
     def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return what the model sees, `(B, C', H, W)`, of a clean batch `(B, C, H, W)`."""
-        return self.as_seen(self.damage(clean, generator))[..., : clean.shape[-2], : clean.shape[-1]]
+        return self.to_model_input(self.damage(clean, generator))[..., : clean.shape[-2], : clean.shape[-1]]
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return what a person has of a clean batch `(B, C, H, W)`: mostly of the same size."""
@@ -66,27 +64,16 @@ class Corruption:
             raise TypeError(f"{type(self).__name__} does not say what it does to an image.")
         return self.damage(damaged, generator), wanted
 
-    def seen_channels(self, channels: int) -> int:
+    def input_channels(self, channels: int) -> int:
         """Return C', how many channels the model sees when the images have `channels`."""
         return channels
 
-    def examples(self, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return what is learnt from a data set's images `(B, C, H, W)`: (damaged ones, what is wanted of them).
-
-        Mostly the batch is clean, so that it is what is wanted.
-        """
-        return self.degrade(batch, batch, generator)
-
-    def image_channels(self, stored: int) -> int:
-        """Return C, how many channels the model gives, when a data set's images have `stored`."""
-        return stored
-
-    def as_seen(self, damaged: Tensor) -> Tensor:
-        """Return what the model sees of damaged images, `(B, C', H, W)`: stretched or without colour, as it has learnt."""
+    def to_model_input(self, damaged: Tensor) -> Tensor:
+        """Return what the model sees of damaged images, `(B, C', H, W)`: stretched or without color, as it has learned."""
         return damaged
 
     @property
-    def enlarges(self) -> int:
+    def scale_factor(self) -> int:
         """How many times as long the sides of what the model gives are as those of what a person has at work."""
         return 1
 
@@ -166,39 +153,22 @@ class Chain(Corruption):
             clean = part.damage(clean, generator)
         return clean
 
-    def seen_channels(self, channels: int) -> int:
+    def input_channels(self, channels: int) -> int:
         """Return C' after the last part."""
         for part in self.parts:
-            channels = part.seen_channels(channels)
+            channels = part.input_channels(channels)
         return channels
 
-    def examples(self, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return the first part's, the damaged ones damaged further by the others."""
-        damaged, wanted = self.parts[0].examples(batch, generator)
-        for part in self.parts[1:]:
-            damaged, wanted = part.degrade(damaged, wanted, generator)
-        return damaged, wanted
-
-    def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Apply the parts in order, to both."""
-        for part in self.parts:
-            damaged, wanted = part.degrade(damaged, wanted, generator)
-        return damaged, wanted
-
-    def image_channels(self, stored: int) -> int:
-        """Return the first part's."""
-        return self.parts[0].image_channels(stored)
-
-    def as_seen(self, damaged: Tensor) -> Tensor:
+    def to_model_input(self, damaged: Tensor) -> Tensor:
         """Apply the parts' in order."""
         for part in self.parts:
-            damaged = part.as_seen(damaged)
+            damaged = part.to_model_input(damaged)
         return damaged
 
     @property
-    def enlarges(self) -> int:
+    def scale_factor(self) -> int:
         """The product of the parts'."""
-        return math.prod(part.enlarges for part in self.parts)
+        return math.prod(part.scale_factor for part in self.parts)
 
     @property
     def stays_in_range(self) -> bool:

@@ -34,7 +34,7 @@ pixel to pixel as by 0.8 and 1.7 (the crops of Nam et al., 2016)."""
 
 @dataclass(frozen=True)
 class Grayscale(Corruption):
-    """Take the colour away: the gray of the same lightness (CIELAB's L) is left.
+    """Take the color away: the gray of the same lightness (CIELAB's L) is left.
 
     Source: Zhang, Isola and Efros (2016), who predict a and b from L.
     """
@@ -45,11 +45,11 @@ class Grayscale(Corruption):
         """Return the batch in gray, `(B, 1, H, W)`; of channels that are not RGB, the mean."""
         return gray_of(clean) if clean.shape[1] == 3 else clean.mean(1, keepdim=True)
 
-    def seen_channels(self, channels: int) -> int:
+    def input_channels(self, channels: int) -> int:
         """Return 1."""
         return 1
 
-    def as_seen(self, damaged: Tensor) -> Tensor:
+    def to_model_input(self, damaged: Tensor) -> Tensor:
         """Return RGB's gray, and anything else as it is."""
         return gray_of(damaged) if damaged.shape[1] == 3 else damaged
 
@@ -86,12 +86,14 @@ def blur_each(images: Tensor, sigmas: Tensor, widest: float, *, unit_variance: b
     from torch.nn import functional
 
     batch, channels, height, width = images.shape
-    reach = int(np.ceil(3 * widest))
-    steps = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
+    receptive_radius = int(np.ceil(3 * widest))
+    steps = torch.arange(-receptive_radius, receptive_radius + 1, dtype=images.dtype, device=images.device)
     bells = torch.exp(-0.5 * (steps / sigmas[:, None].clamp(min=1e-3)) ** 2)  # (B, 2 reach + 1)
     bells = bells / (bells.square().sum(1, keepdim=True).sqrt() if unit_variance else bells.sum(1, keepdim=True))
     bells = bells.repeat_interleave(channels, 0)[:, None]
-    x = functional.pad(images, (reach,) * 4, mode="replicate").flatten(0, 1)[None]  # each channel of each image has its own bell
+    x = functional.pad(images, (receptive_radius,) * 4, mode="replicate").flatten(0, 1)[
+        None
+    ]  # each channel of each image has its own bell
     x = functional.conv2d(x, bells[:, :, :, None], groups=batch * channels)
     x = functional.conv2d(x, bells[:, :, None, :], groups=batch * channels)
     return x.reshape(batch, channels, height, width)

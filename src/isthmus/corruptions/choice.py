@@ -22,7 +22,7 @@ class _Mixture(Corruption):
         if not self.parts:
             raise UsageError(f"{self.name} needs at least one corruption, such as {self.name}(jpeg(50), nothing).")
         for part in self.parts:
-            if part.enlarges != 1 or any(part.seen_channels(channels) != channels for channels in (1, 3)) or not part.of_clean:
+            if part.scale_factor != 1 or any(part.input_channels(channels) != channels for channels in (1, 3)):
                 raise UsageError(
                     f"{part} cannot stand within {self.name}: it changes the size or the channels that a model sees. "
                     "Write it before or after, joined by |."

@@ -95,8 +95,8 @@ class SaltAndPepper(Corruption):
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return the batch with its lost pixels."""
         batch, _, height, width = clean.shape
-        lot = clean.new_empty((batch, 1, height, width)).uniform_(generator=generator)
-        return clean.masked_fill(lot < self.share / 2, 0.0).masked_fill(lot >= 1 - self.share / 2, 1.0)
+        draws = clean.new_empty((batch, 1, height, width)).uniform_(generator=generator)
+        return clean.masked_fill(draws < self.share / 2, 0.0).masked_fill(draws >= 1 - self.share / 2, 1.0)
 
 
 @dataclass(frozen=True)

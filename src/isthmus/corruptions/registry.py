@@ -2,8 +2,7 @@
 
 A corruption is a small value object: called with a batch `(B, C, H, W)` in [0, 1] and a `torch.Generator`, it returns what a model
 sees of it, `(B, C', H, W)`. Height and width never change. It does so in two steps: `damage` gives what a person has (a small
-picture, a gray one), `as_seen` what the model sees of that (stretched), which is also what is done at work. Corruptions compose
-with `|`, left to right, and are written the same way as text, on the command line and in the model file:
+picture, a gray one), `to_model_input` what the network gets of that (stretched), at inference too. Corruptions compose with `|`, left to right, and are written the same way as text, on the command line and in the model file:
 `gaussian-noise(0.5) | salt-and-pepper(0.1)`; a pair `(low, high)` gives each image a value of its own. Loads without torch.
 """
 
@@ -16,24 +15,39 @@ from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, 
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
-from isthmus.corruptions.paired import Given, Neighbours
 from isthmus.corruptions.prints import Fade, Scratches
 from isthmus.corruptions.resampling import Downscale, Resize
 from isthmus.corruptions.spatial import Erase, Mask, Warp
-from isthmus.errors import UsageError, look_up
+from isthmus.errors import UsageError, lookup
+from isthmus.plugins import Registry
 
-CORRUPTIONS: dict[str, type[Corruption]] = {
-    kind.name: kind
-    for kind in (
-        *(Nothing, GaussianNoise, PoissonNoise, SaltAndPepper, Binarize),
-        *(CameraNoise, FilmGrain, Sharpen),
-        *(Grayscale, Downscale, Blur, Resize, Jpeg, Webp),
-        *(Fade, Scratches),
-        *(Mask, Erase, Warp),
-        *(Neighbours, Given),
-        *(Either, Shuffled),
-    )
-}
+CORRUPTIONS: Registry[type[Corruption]] = Registry(
+    "corruption",
+    "isthmus.corruptions",
+    {
+        kind.name: kind
+        for kind in (
+            *(Nothing, GaussianNoise, PoissonNoise, SaltAndPepper, Binarize),
+            *(CameraNoise, FilmGrain, Sharpen),
+            *(Grayscale, Downscale, Blur, Resize, Jpeg, Webp),
+            *(Fade, Scratches),
+            *(Mask, Erase, Warp),
+            *(Either, Shuffled),
+        )
+    },
+)
+
+
+def register_corruption(kind: type[Corruption]) -> type[Corruption]:
+    """Add a corruption under its `name`; use it as a decorator of the class.
+
+    Raises:
+        UsageError: If the name is missing or taken.
+    """
+    if not kind.name:
+        raise UsageError(f"{kind.__name__} has no name. Set `name: ClassVar = ...`.")
+    CORRUPTIONS.add(kind.name, kind)
+    return kind
 
 
 def parse(text: str) -> Corruption:
@@ -60,4 +74,4 @@ def _parse_one(text: str) -> Corruption:
     match = re.fullmatch(r"([\w-]+)(?:\((.*)\))?", text, re.DOTALL)
     if not match:
         raise UsageError(f"Cannot read the corruption '{text}': write it like gaussian-noise(0.5).")
-    return look_up("corruption", match[1], CORRUPTIONS).from_text(match[2] or "", parse)
+    return lookup("corruption", match[1], CORRUPTIONS).from_text(match[2] or "", parse)

@@ -34,7 +34,7 @@ class Downscale(Corruption):
             raise UsageError(f"An image is shrunk by a whole number from 1 to 16, not {self.factor}.")
 
     @property
-    def enlarges(self) -> int:
+    def scale_factor(self) -> int:
         """The factor."""
         return self.factor
 
@@ -43,7 +43,7 @@ class Downscale(Corruption):
         height, width = clean.shape[-2:]
         return rescale(clean, (-(-height // self.factor), -(-width // self.factor)), 1 / self.factor)
 
-    def as_seen(self, damaged: Tensor) -> Tensor:
+    def to_model_input(self, damaged: Tensor) -> Tensor:
         """Return the images `factor` times as large."""
         return enlarge(damaged, self.factor)
 

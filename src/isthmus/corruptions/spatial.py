@@ -38,24 +38,24 @@ class Mask(Corruption):
 
         batch, _, height, width = clean.shape
         shorter = min(height, width)
-        lot = clean.new_empty((7, batch, max(1, self.count), 1, 1)).uniform_(generator=generator)
+        draws = clean.new_empty((7, batch, max(1, self.count), 1, 1)).uniform_(generator=generator)
         rows = (clean.new_ones((height, width)).cumsum(0) - 0.5)[None, None]  # (1, 1, H, W): each pixel's middle
         columns = (clean.new_ones((height, width)).cumsum(1) - 0.5)[None, None]
-        top, left = rows - lot[0] * height, columns - lot[1] * width
-        high, wide = self.size * shorter * lot[2:4] / 2
+        top, left = rows - draws[0] * height, columns - draws[1] * width
+        high, wide = self.size * shorter * draws[2:4] / 2
         boxes = (top.abs() < high) & (left.abs() < wide)
-        angle, length, thick = lot[4] * math.pi, self.size * shorter * lot[5], self.size * shorter * (0.02 + 0.08 * lot[6])
-        top, left = rows - lot[1] * height, columns - lot[0] * width
+        angle, length, thick = draws[4] * math.pi, self.size * shorter * draws[5], self.size * shorter * (0.02 + 0.08 * draws[6])
+        top, left = rows - draws[1] * height, columns - draws[0] * width
         along, across = top * angle.sin() + left * angle.cos(), left * angle.sin() - top * angle.cos()
         strokes = (along.abs() < length) & (across.abs() < thick)
         hidden = (boxes | strokes).any(1, keepdim=True) & (self.count > 0)
         return torch.cat([clean.masked_fill(hidden, 0.0), hidden.to(clean.dtype)], 1)
 
-    def seen_channels(self, channels: int) -> int:
+    def input_channels(self, channels: int) -> int:
         """Return C + 1."""
         return channels + 1
 
-    def as_seen(self, damaged: Tensor) -> Tensor:
+    def to_model_input(self, damaged: Tensor) -> Tensor:
         """Return `(B, C + 1, H, W)`, whose last channel tells what is hidden, with that part black."""
         import torch
 
@@ -86,8 +86,10 @@ class Erase(Corruption):
         middle = clean.new_empty((batch, 2, 1, 1)).uniform_(generator=generator)
         rows = clean.new_ones((height, width)).cumsum(0) - 0.5  # (H, W): each pixel's middle, in pixels
         columns = clean.new_ones((height, width)).cumsum(1) - 0.5
-        reach = self.side * min(height, width) / 2
-        near = ((rows - middle[:, :1] * height).abs() < reach) & ((columns - middle[:, 1:] * width).abs() < reach)
+        receptive_radius = self.side * min(height, width) / 2
+        near = ((rows - middle[:, :1] * height).abs() < receptive_radius) & (
+            (columns - middle[:, 1:] * width).abs() < receptive_radius
+        )
         return clean.masked_fill(near, 0.0)
 
 
@@ -119,13 +121,13 @@ class Warp(Corruption):
         from torch.nn import functional
 
         batch, _, height, width = clean.shape
-        lot = clean.new_empty((batch, 7)).uniform_(-1, 1, generator=generator)
-        angle = lot[:, 0] * math.radians(self.turn)
-        wide, high = 1 + self.stretch * lot[:, 1], 1 + self.stretch * lot[:, 2]
+        draws = clean.new_empty((batch, 7)).uniform_(-1, 1, generator=generator)
+        angle = draws[:, 0] * math.radians(self.turn)
+        wide, high = 1 + self.stretch * draws[:, 1], 1 + self.stretch * draws[:, 2]
         affine = clean.new_empty((batch, 2, 3))  # rows: where each output pixel comes from, in [-1, 1]
-        affine[:, 0, 0], affine[:, 0, 1] = angle.cos() * wide, -angle.sin() * high + self.stretch * lot[:, 3]
-        affine[:, 1, 0], affine[:, 1, 1] = angle.sin() * wide, angle.cos() * high + self.stretch * lot[:, 4]
-        affine[:, :, 2] = 2 * self.shift * lot[:, 5:]
+        affine[:, 0, 0], affine[:, 0, 1] = angle.cos() * wide, -angle.sin() * high + self.stretch * draws[:, 3]
+        affine[:, 1, 0], affine[:, 1, 1] = angle.sin() * wide, angle.cos() * high + self.stretch * draws[:, 4]
+        affine[:, :, 2] = 2 * self.shift * draws[:, 5:]
         grid = functional.affine_grid(affine, [batch, 1, height, width], align_corners=False)
         field = clean.new_empty((batch, 2, 5, 5)).normal_(0, 2 * self.bend, generator=generator)
         bending = functional.interpolate(field, size=(height, width), mode="bicubic", align_corners=True)

@@ -3,14 +3,15 @@
 from isthmus.datasets.arrays import Arrays
 from isthmus.datasets.base import SPLITS, Dataset, Rewritten, Skipped, Source, each_of, hold_out, train_and_test
 from isthmus.datasets.folder import MAX_BAD, Folder
-from isthmus.datasets.open import open_data, open_pairs, to_learn_from
+from isthmus.datasets.open import Data, open_data, open_pairs, training_data
 from isthmus.datasets.pairs import Pairs
-from isthmus.datasets.patches import Patches, were_learnt_from
+from isthmus.datasets.patches import Patches, were_trained_on
 
 __all__ = [
     "MAX_BAD",
     "SPLITS",
     "Arrays",
+    "Data",
     "Dataset",
     "Folder",
     "Pairs",
@@ -22,7 +23,7 @@ __all__ = [
     "hold_out",
     "open_data",
     "open_pairs",
-    "to_learn_from",
     "train_and_test",
-    "were_learnt_from",
+    "training_data",
+    "were_trained_on",
 ]

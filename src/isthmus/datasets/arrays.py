@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.datasets.base import SPLITS, Change, Dataset, Rewritten, Skipped, Watch, hold_out
+from isthmus.datasets.base import SPLITS, Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
 from isthmus.datasets.idx import is_idx, write_idx
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.imaging.arrays import Array, Layout, check_values, resize
@@ -27,7 +27,7 @@ LABELS = {
     "test": r"y_test|test_labels|(t10k|test)-labels.*",
     "all": "labels?|y|target",
 }
-"""How the arrays of a file are recognised, by their keys, for each split."""
+"""How the arrays of a file are recognized, by their keys, for each split."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Arrays:
         return Dataset(images=images, title=self.title, labels=labels[0] if labels else None)
 
     def rewrite(
-        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Write all arrays, the images changed; the kind of file is the one that `out` names."""
         keys = set(self.image_keys.values())

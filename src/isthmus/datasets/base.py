@@ -26,7 +26,7 @@ HOLD_OUT_EVERY = 10
 Change = Callable[[Array], Array]
 """Maps an array of images to one of the same shape and type."""
 
-Watch = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with how many images are done, and how many there are."""
 
 
@@ -57,7 +57,13 @@ class Dataset:
     def fingerprint(self) -> dict[str, object]:
         """Return what tells these images from others: count, shape, type, SHA-256 of the values."""
         digest = hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
-        return {"title": self.title, "shape": list(self.images.shape), "dtype": str(self.images.dtype), "sha256": digest}
+        return {
+            "kind": "images",
+            "title": public_title(self.title),
+            "shape": list(self.images.shape),
+            "dtype": str(self.images.dtype),
+            "sha256": digest,
+        }
 
     def describe(self) -> dict[str, Any]:
         """Return what there is to know about the images, as JSON can hold it."""
@@ -126,9 +132,19 @@ class Source(Protocol):
         """Read images one after the other, each `(C, H, W)` in its own size, with its name; a split only if it has a test set."""
 
     def rewrite(
-        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Write the same data to `out`, every image changed; to resume, only what is not there."""
+
+
+def public_title(title: str) -> str:
+    """Return a title without the folders that lead to the data: a model file says nothing of the machine that trained it.
+
+    >>> public_title("/home/ann/noisy and /home/ann/clean")
+    'noisy and clean'
+    """
+    parts = (part.replace("\\", "/").rstrip("/").rpartition("/")[2] for part in title.split(" and "))
+    return " and ".join(parts)
 
 
 def train_and_test(source: Source, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:

@@ -133,5 +133,5 @@ def binarize(images: Array) -> Array:
     >>> binarize(np.array([[[0, 255]]], np.uint8)).tolist()
     [[[0, 255]]]
     """
-    lots = np.random.default_rng(0).integers(0, 255, images.shape, np.uint8)
-    return np.where(lots < images, np.uint8(255), np.uint8(0))
+    draws = np.random.default_rng(0).integers(0, 255, images.shape, np.uint8)
+    return np.where(draws < images, np.uint8(255), np.uint8(0))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from isthmus.datasets.base import Change, Dataset, Rewritten, Skipped, Watch, hold_out
+from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
 from isthmus.errors import DataError, IsthmusError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, widest
 from isthmus.imaging.picture import (
@@ -161,7 +161,7 @@ class Folder:
     def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
         """Read the pictures; see `Source.read`.
 
-        Pictures of another size than most are scaled to cover it, and their middle is taken. If one is in colour, all become
+        Pictures of another size than most are scaled to cover it, and their middle is taken. If one is in color, all become
         RGB; if one has 16 bits or floats, all get its type.
         """
         if size is None:
@@ -202,10 +202,10 @@ class Folder:
                 yield name, np.moveaxis(outcome.pixels, -1, 0)
 
     def rewrite(
-        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
-        self = self._without(out)
+        self = self.without(out)
         places = self.places(out)
         single = next(iter(places.values())) == out
         if out.resolve() == self.root.resolve() or (single and out.resolve() == (self.root / self.files[0]).resolve()):
@@ -224,15 +224,13 @@ class Folder:
                     told.note(name, (*picture.remarks, *lost_in(picture, places[name].name)))
                     write_picture(places[name], picture, self.quality)
                     count += 1
-                except DataError as error:
-                    skipped.append(Skipped(name, f"{printable(name)}: {error}"))
                 except IsthmusError as error:
-                    if not _is_of_one_file(error):
+                    if not of_one_file(error):
                         raise
-                    skipped.append(Skipped(name, str(error)))
+                    skipped.append(Skipped(name, f"{printable(name)}: {error}"))
             self._check_share(skipped[unread:])
-            if watch:
-                watch(there + count + len(skipped) - unread, len(self.files))
+            if on_progress:
+                on_progress(there + count + len(skipped) - unread, len(self.files))
         for sidecar in self.sidecars:
             write_whole(out / sidecar, (self.root / sidecar).read_bytes())
         told.log()
@@ -271,7 +269,7 @@ class Folder:
     def _is_folder(self) -> bool:
         return bool(self.sidecars or self.others or len(self.files) != 1)
 
-    def _without(self, out: Path) -> Folder:
+    def without(self, out: Path) -> Folder:
         """Return the folder without what lies in `out`, where that lies inside of it."""
         root, inner = self.root.resolve(), out.resolve()
         if inner == root or not inner.is_relative_to(root):
@@ -345,9 +343,11 @@ class Told:
             LOG.warning("%s%s: %s", printable(names[0]), more, remark)
 
 
-def _is_of_one_file(error: IsthmusError) -> bool:
+def of_one_file(error: IsthmusError) -> bool:
     """Tell whether a file could not be written for a reason of its own, as its name, and not for one of the disk's."""
     cause = error.__cause__
+    if isinstance(error, DataError):
+        return True
     return isinstance(cause, OSError) and cause.errno in (
         errno.ENAMETOOLONG,
         errno.EISDIR,
@@ -358,7 +358,7 @@ def _is_of_one_file(error: IsthmusError) -> bool:
 
 
 def _changed(names: list[str], pictures: list[Picture], change: Change) -> tuple[list[tuple[str, Picture]], list[Skipped]]:
-    """Return neighbours of one shape changed, together; or one by one, where not all of them can be."""
+    """Return neighbors of one shape changed, together; or one by one, where not all of them can be."""
     if not pictures:
         return [], []
     try:
@@ -388,7 +388,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
-    """Group neighbours of one shape and type, up to `BATCH` and `BATCH_BYTES`, so that they can be changed together."""
+    """Group neighbors of one shape and type, up to `BATCH` and `BATCH_BYTES`, so that they can be changed together."""
     names: list[str] = []
     pictures: list[Picture] = []
     failures: list[Skipped] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -17,21 +19,31 @@ from isthmus.errors import DataError, nearest, printable
 from isthmus.imaging.arrays import Array
 from isthmus.imaging.picture import FORMATS, is_picture_name
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset as TorchDataset
 
-def open_data(data: str | Path | Array, data_dir: Path | None = None, *, max_bad: float = MAX_BAD) -> Source:
-    """Tell what DATA is.
+    Data: TypeAlias = str | Path | Array | Tensor | Sequence[Any] | TorchDataset[Any] | Source
+else:
+    Data: TypeAlias = Any
+"""What can be data: a path or a name, an array, a tensor, a list of images, a torch Dataset (its labels are kept), a `Source`."""
+
+
+def open_data(data: Data, data_dir: str | Path | None = None, *, max_bad: float = MAX_BAD) -> Source:
+    """Return the source of images that DATA is.
 
     Args:
-        data: A picture, a folder, an .npy, .npz or IDX file, a folder of IDX files, a data set's name, or an array.
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable; beyond it, reading is given up.
+        data: A picture, a folder, an .npy, .npz or IDX file, a folder of IDX files, the name of a dataset, an array, a tensor, a
+            list of images (arrays, tensors or PIL images), or a torch Dataset.
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's pictures that may be unreadable.
 
     Raises:
         DataError: If there is nothing of that name, or it holds no images.
-        UsageError: If the name looks like a data set's, misspelt.
     """
-    if isinstance(data, np.ndarray):
-        return Arrays(f"array {data.shape} {data.dtype}", {"images": data})
+    if not isinstance(data, str | Path):
+        return _in_memory(data)
+    data_dir = Path(data_dir) if data_dir is not None else None
     path, name = Path(data), str(data)
     if path.is_dir():
         if any(is_idx(file) for file in path.iterdir()):
@@ -49,32 +61,28 @@ def open_data(data: str | Path | Array, data_dir: Path | None = None, *, max_bad
         return Arrays(name, {"images": images, "labels": labels})
     names = (*catalog.DOWNLOADS, *catalog.BINARIZED, *catalog.EMBEDDED)
     raise DataError(
-        f"There is no file or folder {printable(name)}, and no data set of that name.{nearest(name, names)} "
-        f"Data sets with a name: {', '.join(names)}."
+        f"There is no file or folder {printable(name)}, and no dataset of that name.{nearest(name, names)} "
+        f"Datasets: {', '.join(names)}."
     )
 
 
-def open_pairs(
-    data: str | Path | Array, clean: str | Path | Array, data_dir: Path | None = None, *, max_bad: float = MAX_BAD
-) -> Source:
-    """Tell what DATA is, and the clean images that belong to it, if there are any.
+def open_pairs(data: Data, clean: Data | None, data_dir: str | Path | None = None, *, max_bad: float = MAX_BAD) -> Source:
+    """Return the source of DATA, with the clean images that belong to it, if there are any.
 
     Args:
         data: As for `open_data`.
-        clean: The same, of as many images with the same names or in the same order; "" for none.
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable.
+        clean: The same, of as many images with the same names or in the same order; None for none.
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's pictures that may be unreadable.
 
     Raises:
         DataError: If either is nothing, or they do not belong together.
     """
     source = open_data(data, data_dir, max_bad=max_bad)
-    if isinstance(clean, str) and not clean:
-        return source
-    return Pairs.of(source, open_data(clean, data_dir, max_bad=max_bad))
+    return source if clean is None else Pairs.of(source, open_data(clean, data_dir, max_bad=max_bad))
 
 
-def to_learn_from(source: Source, size: tuple[int, int] | None, patch: int, held_out: int) -> tuple[Dataset | Patches, Dataset]:
+def training_data(source: Source, size: tuple[int, int] | None, patch: int, held_out: int) -> tuple[Dataset | Patches, Dataset]:
     """Read a source once: what to learn from, whole or in squares, and images that are kept apart.
 
     Args:
@@ -85,8 +93,8 @@ def to_learn_from(source: Source, size: tuple[int, int] | None, patch: int, held
     """
     if not patch or not any(max(shape) > patch for shape in source.sizes()):
         return train_and_test(source, size)
-    learnt, kept = read_patches(source, patch)
-    return learnt, kept.some(held_out, seed=0)
+    learned, kept = read_patches(source, patch)
+    return learned, kept.some(held_out, seed=0)
 
 
 def _open_file(path: Path, max_bad: float) -> Source:
@@ -99,4 +107,39 @@ def _open_file(path: Path, max_bad: float) -> Source:
     if is_picture_name(path.name):
         return Folder(path.parent, (Path(path.name),), max_bad=max_bad)
     ends = ", ".join((".npz", ".npy", "-ubyte[.gz]", *FORMATS))
-    raise DataError(f"{printable(str(path))} is no kind of data that isthmus reads: the name must end in one of {ends}.")
+    raise DataError(f"{printable(str(path))} is no data that isthmus reads. The name must end in one of {ends}.")
+
+
+def _in_memory(data: Any) -> Source:
+    """Return the source of images that are in memory."""
+    if hasattr(data, "rewrite") and hasattr(data, "read"):
+        source: Source = data
+        return source
+    if hasattr(data, "detach"):  # a tensor
+        data = data.detach().cpu()
+        data = (data.float() if str(data.dtype) in ("torch.bfloat16", "torch.float16") else data).numpy()
+    if isinstance(data, np.ndarray):
+        return Arrays(f"array {data.shape} {data.dtype}", {"images": data})
+    if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+        raise DataError(
+            f"A {type(data).__name__} is no data. Accepted are a path, a name, an array, a tensor, a list of images, or a torch "
+            "Dataset with a length."
+        )
+    images, labels = [], []
+    for item in (data[index] for index in range(len(data))):
+        image, label = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+        image = image.detach().cpu().numpy() if hasattr(image, "detach") else np.asarray(image)
+        images.append(image)
+        labels.append(label)
+    if len({image.shape for image in images}) != 1:
+        shapes = ", ".join(sorted({str(image.shape) for image in images})[:5]) or "none"
+        raise DataError(f"Images in a list or a Dataset need one shape; these have {shapes}. Resize them first.")
+    title = f"{len(images):,} images of a {type(data).__name__}"
+    arrays = {"images": _channels_first(np.stack(images))}
+    return Arrays(title, arrays if None in labels else {**arrays, "labels": np.array(labels)})
+
+
+def _channels_first(images: Array) -> Array:
+    return (
+        np.moveaxis(images, -1, 1) if images.ndim == 4 and images.shape[-1] in (1, 3) and images.shape[1] not in (1, 3) else images
+    )

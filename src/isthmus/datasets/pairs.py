@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.datasets.arrays import Arrays
-from isthmus.datasets.base import Change, Dataset, Rewritten, Skipped, Source, Watch, hold_out
+from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, Source, hold_out
 from isthmus.datasets.folder import Folder
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, to_unit, widest
@@ -117,10 +117,10 @@ class Pairs:
         return hold_out(Dataset(images=stacked, title=self.title, names=tuple(names), skipped=tuple(skipped)), split)
 
     def rewrite(
-        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, watch: Watch | None = None
+        self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
-        """Refuse: pairs are only learnt from."""
-        raise UsageError("Pairs are only learnt from: restore the damaged images by themselves.")
+        """Refuse: pairs are only learned from."""
+        raise UsageError("Pairs are only learned from: restore the damaged images by themselves.")
 
 
 def _name(file: Path, single: bool) -> str:

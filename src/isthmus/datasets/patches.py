@@ -6,7 +6,6 @@ What is cut is a function of the square's number and a seed. It may lie anywhere
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import psutil
 
-from isthmus.datasets.base import Dataset, Skipped, Source, each_of, held_out_of
+from isthmus.datasets.base import Dataset, Skipped, Source, each_of, held_out_of, public_title
 from isthmus.errors import DataError
 from isthmus.imaging.arrays import Array, alike, widest
 
@@ -56,22 +56,23 @@ class Patches:
         """Return what tells these pictures from others: [pictures, channels, pixels], type, SHA-256 of the values."""
         values = sum(picture.size for picture in self.pictures)
         shape = [len(self.pictures), self.image_shape[0], values // self.image_shape[0]]
-        return {"title": self.title, "shape": shape, "dtype": str(self.pictures[0].dtype), "sha256": _digest(self.pictures)}
+        dtype, digest = str(self.pictures[0].dtype), _digest(self.pictures)
+        return {"kind": "patches", "title": public_title(self.title), "shape": shape, "dtype": dtype, "sha256": digest}
 
     def cut(self, numbers: Iterable[int], seed: int) -> Array:
         """Return the squares of some numbers, from 0 up to `len`, `(B, C, side, side)`; the same seed cuts the same."""
-        chance = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         chosen = np.searchsorted(self.counts.cumsum(), list(numbers), side="right")
-        return np.stack([self._square(self.pictures[index], chance) for index in chosen])
+        return np.stack([self._square(self.pictures[index], rng) for index in chosen])
 
     def some(self, count: int, seed: int) -> Dataset:
         """Return at most so many squares, spread over all pictures."""
         count = min(count, len(self))
         return Dataset(images=self.cut(np.linspace(0, len(self) - 1, count).astype(int), seed), title=self.title)
 
-    def _square(self, picture: Array, chance: np.random.Generator) -> Array:
+    def _square(self, picture: Array, rng: np.random.Generator) -> Array:
         height, width = picture.shape[1:]
-        top, left, turns, mirrored = chance.integers((max(1, height - self.side + 1), max(1, width - self.side + 1), 4, 2))
+        top, left, turns, mirrored = rng.integers((max(1, height - self.side + 1), max(1, width - self.side + 1), 4, 2))
         square = picture[:, top : top + self.side, left : left + self.side]
         missing = [(0, 0), (0, self.side - square.shape[1]), (0, self.side - square.shape[2])]
         square = np.pad(square, missing, mode="symmetric") if any(map(max, missing)) else square
@@ -108,14 +109,14 @@ def read_patches(source: Source, side: int) -> tuple[Patches, Patches]:
         splits = [[p for p, held in zip(splits[0], held_out, strict=True) if held == test] for test in (False, True)]
     everything = [picture for split in splits for picture in split]
     channels, dtype = max(map(len, everything)), widest([picture.dtype for picture in everything])
-    learnt, kept = (tuple(store.keep(alike(picture, channels, dtype)) for picture in split) for split in splits)
+    learned, kept = (tuple(store.keep(alike(picture, channels, dtype)) for picture in split) for split in splits)
     return (
-        Patches(pictures=learnt, side=side, title=source.title, skipped=tuple(skipped)),
-        Patches(pictures=kept or learnt, side=side, title=source.title),
+        Patches(pictures=learned, side=side, title=source.title, skipped=tuple(skipped)),
+        Patches(pictures=kept or learned, side=side, title=source.title),
     )
 
 
-def were_learnt_from(source: Source, fingerprint: Mapping[str, Any]) -> bool:
+def were_trained_on(source: Source, fingerprint: Mapping[str, Any]) -> bool:
     """Tell whether a fingerprint is that of the pictures which `read_patches` gives to learn from.
 
     Each picture is decoded, and none is kept.
@@ -125,7 +126,7 @@ def were_learnt_from(source: Source, fingerprint: Mapping[str, Any]) -> bool:
         fingerprint: As `Patches.fingerprint` gives it.
     """
     dtype = DTYPES.get(str(fingerprint.get("dtype")))
-    if dtype is None or len(fingerprint["shape"]) != 3:
+    if dtype is None or fingerprint.get("kind") != "patches":
         return False
     pictures = (picture for _, picture in each_of(source, "train") if not isinstance(picture, Skipped))
     return _digest(alike(picture, fingerprint["shape"][1], dtype) for picture in pictures) == str(fingerprint["sha256"])
@@ -143,7 +144,7 @@ class _Store:
     """Keeps arrays in memory, and beyond a share of it in files without a name, which end with the process."""
 
     def __init__(self) -> None:
-        self.left_bytes = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        self.left_bytes = int(MEMORY_SHARE * psutil.virtual_memory().total)
         self.kept: set[int] = set()
 
     def keep(self, array: Array) -> Array:

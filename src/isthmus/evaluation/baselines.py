@@ -17,7 +17,7 @@ from PIL import Image
 from isthmus.evaluation.test_data import corruptions_at_work
 from isthmus.imaging.arrays import Array, in_channels
 from isthmus.model import Model
-from isthmus.recipes.degradation import Example
+from isthmus.recipes.degradation import Sample
 
 SLOW_IMAGES = 1000
 """Filters that take a millisecond an image are measured on at most as many."""
@@ -28,8 +28,8 @@ SLOW_PIXELS = 1 << 24
 FEW_PIXELS = 1 << 21
 """What solves a system of equations, whose memory grows with the holes, is measured on at most as many."""
 
-NOISE = frozenset({"gaussian-noise", "poisson-noise", "salt-and-pepper", "neighbours"})
-"""What leaves every pixel in its place, and changes it by chance; and what is learnt from images that have suffered that."""
+NOISE = frozenset({"gaussian-noise", "poisson-noise", "salt-and-pepper", "noise"})
+"""What leaves every pixel in its place, and changes it by chance; and what is learned from images that have suffered that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Method:
     """One way to undo what was done to images."""
 
     name: str
-    restore: Callable[[Example], Array]
+    restore: Callable[[Sample], Array]
     """Gives `(n, C, H, W)`."""
     numbers: int | None = None
     """Numbers in its code of one image, where it has one."""
@@ -55,26 +55,26 @@ class Alternative:
 
     suits: Callable[[frozenset[str]], bool]
     """Tells whether one would use it against corruptions, of which there is one or more; by name."""
-    restore: Callable[[Example], Array]
+    restore: Callable[[Sample], Array]
     images: float = math.inf
     pixels: float = math.inf
     told: bool = False
 
 
-def alternatives(model: Model, learnt: Array | None, *, paired: bool = False) -> list[Method]:
+def alternatives(model: Model, learned: Array | None, *, paired: bool = False) -> list[Method]:
     """Return what one would use instead of a model, in the order in which it is shown.
 
     Args:
         model: Any model.
-        learnt: `(m, C, H, W)` floats that components may be fitted on; None where images have several sizes.
+        learned: `(m, C, H, W)` floats that components may be fitted on; None where images have several sizes.
         paired: Whether the images are a person's own damaged ones.
     """
     done = corruptions_at_work(model, paired=paired)
     methods = []
-    if learnt is not None and not model.architecture.carries_detail:
-        methods.append(_principal_components(learnt, math.prod(model.code_shape(learnt.shape[2:]))))
-    if learnt is not None and not done:
-        mean = learnt.mean(0)
+    if learned is not None and not model.architecture.carries_detail:
+        methods.append(_principal_components(learned, math.prod(model.code_shape(learned.shape[2:]))))
+    if learned is not None and not done:
+        mean = learned.mean(0)
         methods.append(Method(name="mean image", numbers=0, restore=lambda example: np.broadcast_to(mean, example.clean.shape)))
     for name, row in ALTERNATIVES.items() if done else ():
         if row.suits(done):
@@ -82,27 +82,27 @@ def alternatives(model: Model, learnt: Array | None, *, paired: bool = False) ->
     return methods
 
 
-def _principal_components(learnt: Array, numbers: int) -> Method:
+def _principal_components(learned: Array, numbers: int) -> Method:
     from sklearn.decomposition import PCA
 
-    table = learnt.reshape(len(learnt), -1)
+    table = learned.reshape(len(learned), -1)
     numbers = min(numbers, *table.shape)
     with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
         pca = PCA(numbers, random_state=0).fit(table)
 
-    def project(example: Example) -> Array:
-        images = in_channels(example.seen, example.clean.shape[1])
+    def project(example: Sample) -> Array:
+        images = in_channels(example.model_input, example.clean.shape[1])
         restored: Array = pca.inverse_transform(pca.transform(images.reshape(len(images), -1))).reshape(images.shape)
         return restored
 
     return Method(name=f"PCA {numbers}", numbers=numbers, restore=project)
 
 
-def _each(restore: Callable[[Array, float], Array]) -> Callable[[Example], Array]:
+def _each(restore: Callable[[Array, float], Array]) -> Callable[[Sample], Array]:
     """Return what applies a filter to every image, told how strong its damage is."""
 
-    def restore_all(example: Example) -> Array:
-        images = in_channels(example.seen, example.clean.shape[1])
+    def restore_all(example: Sample) -> Array:
+        images = in_channels(example.model_input, example.clean.shape[1])
         pairs = zip(images, np.maximum(example.strengths, 1e-4), strict=True)
         return np.stack([restore(image, float(strength)).reshape(image.shape) for image, strength in pairs])
 
@@ -144,24 +144,24 @@ def _unsharp_mask(image: Array, strength: float) -> Array:
     return np.asarray(sharpen(image, radius=2, amount=1, channel_axis=0))
 
 
-def _as_it_is(example: Example) -> Array:
-    return example.as_it_is
+def _as_it_is(example: Sample) -> Array:
+    return example.degraded_as_image
 
 
-def _lanczos(example: Example) -> Array:
+def _lanczos(example: Sample) -> Array:
     """Enlarge what a person has by Pillow's Lanczos filter."""
     height, width = example.clean.shape[2:]
-    small = in_channels(example.damaged, example.clean.shape[1])
-    size = (small.shape[3] * example.enlarges, small.shape[2] * example.enlarges)
+    small = in_channels(example.degraded, example.clean.shape[1])
+    size = (small.shape[3] * example.scale, small.shape[2] * example.scale)
     planes = [Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS) for image in small for plane in image]
     return np.stack([np.asarray(plane) for plane in planes]).reshape(*small.shape[:2], *size[::-1])[:, :, :height, :width]
 
 
-def _biharmonic(example: Example) -> Array:
+def _biharmonic(example: Sample) -> Array:
     """Fill what is hidden with the smoothest surface that fits around it."""
     from skimage.restoration import inpaint_biharmonic
 
-    pairs = zip(example.as_it_is, example.seen[:, -1] >= 0.5, strict=True)
+    pairs = zip(example.degraded_as_image, example.model_input[:, -1] >= 0.5, strict=True)
     return np.stack([inpaint_biharmonic(image, hidden, channel_axis=0) if hidden.any() else image for image, hidden in pairs])
 
 

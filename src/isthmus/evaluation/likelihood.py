@@ -38,7 +38,7 @@ class Bound:
 
 
 def importance_weighted_bound(
-    model: Model, images: Array, samples: int = 5000, seed: int = 0, watch: Callable[[float], None] | None = None
+    model: Model, images: Array, samples: int = 5000, seed: int = 0, on_progress: Callable[[float], None] | None = None
 ) -> Bound:
     """Measure the bound of a model with a Gaussian code.
 
@@ -50,7 +50,7 @@ def importance_weighted_bound(
         images: `(n, C, H, W)` floats, as the recipe's preparation leaves them; for bce, 0 and 1 only.
         samples: Importance samples for each image; the bound gets tighter with them.
         seed: Of the samples.
-        watch: Called now and then with the share that is done.
+        on_progress: Called now and then with the share that is done.
 
     Raises:
         UsageError: If the model's code is a point, its likelihood has no width, or the number of samples is not positive.
@@ -62,7 +62,7 @@ def importance_weighted_bound(
             f"A bound needs a model whose code is a distribution, and this one's is {model.recipe.code_kind}: "
             "train one with --code-kind gaussian."
         )
-    if model.architecture.carries_detail or model.loss.needs_seen:
+    if not model.decodes_codes:
         raise UsageError(f"A {model.recipe.model} model's code is not all that its images come from: bound a conv or a dense one.")
     if model.loss.log_volume and not model.recipe.beta:
         raise UsageError(f"Under {model.recipe.loss}, beta is the likelihood's width, and it is 0: train one with --beta above 0.")
@@ -77,21 +77,21 @@ def importance_weighted_bound(
     means, bounds = [], []
     for image in range(len(images)):
         wanted = torch.from_numpy(images[image : image + 1]).to(model.device)
-        mean, log_variance = bottleneck.distribution(model.encoded(model.corruption(wanted, generator)))
+        mean, log_variance = bottleneck.distribution(model.engine.encode(model.corruption(wanted, generator))[0])
         weights = []
         for start in range(0, samples, SAMPLES_AT_ONCE):
             count = min(SAMPLES_AT_ONCE, samples - start)
             noise = torch.empty((count, *mean.shape[1:]), device=model.device).normal_(generator=generator)
             code = mean + (0.5 * log_variance).exp() * noise
-            output = model.output(code, (wanted.shape[-2], wanted.shape[-1]))
+            output = model.engine.output(code, (wanted.shape[-2], wanted.shape[-1]))
             log_likelihood = -model.loss.nats(output, wanted.expand(output.shape), model.recipe.beta)
             log_ratio = 0.5 * (noise.square() - code.square() + log_variance).flatten(1).sum(1)  # log p(z) / q(z | x)
             weights.append((log_likelihood + log_ratio).double())
         log_weights = torch.cat(weights)
         means.append(-log_weights.mean().item())
         bounds.append(math.log(samples) - log_weights.logsumexp(0).item())
-        if watch and image % 10 == 0:
-            watch(image / len(images))
+        if on_progress and image % 10 == 0:
+            on_progress(image / len(images))
     bound = float(np.mean(bounds))
     return Bound(
         samples=samples,

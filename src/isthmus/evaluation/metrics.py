@@ -22,8 +22,8 @@ PART_VALUES = 1 << 22
 WINDOW = 7
 """Side of the window in which structures are compared, in pixels."""
 
-COLOUR_PIXELS = 1 << 18
-"""Pixels of an image whose colours are looked at, about: of a larger one, every second of each side, every third, and so on."""
+COLOR_PIXELS = 1 << 18
+"""Pixels of an image whose colors are looked at, about: of a larger one, every second of each side, every third, and so on."""
 
 
 def mean_squared_error(restored: Images, clean: Images) -> Scores:
@@ -79,11 +79,11 @@ def ssim(restored: Images, clean: Images) -> Scores:
 
 
 def ciede2000(restored: Images, clean: Images) -> Scores:
-    """Return how far the colours of each image are from the clean one's, as people see it: the mean over pixels of CIEDE2000.
+    """Return how far the colors of each image are from the clean one's, as people see it: the mean over pixels of CIEDE2000.
 
     A difference of 1 can just be seen side by side. NaN where the images are not RGB.
 
-    Source: Sharma, Wu and Dalal (2005), as scikit-image computes it; of large images, of every few pixels (`COLOUR_PIXELS`).
+    Source: Sharma, Wu and Dalal (2005), as scikit-image computes it; of large images, of every few pixels (`COLOR_PIXELS`).
     """
     if clean.shape[1] != 3:
         return np.full(len(clean), np.nan)
@@ -100,8 +100,8 @@ def color_difference(restored: Images, clean: Images) -> Scores:
     return np.asarray(difference(clean_lab, restored_lab))
 
 
-def colourfulness(restored: Images, clean: Images) -> Scores:
-    """Return how colourful people find each restored image, from 0 (gray) to about 110; the clean ones are of no account.
+def colorfulness(restored: Images, clean: Images) -> Scores:
+    """Return how colorful people find each restored image, from 0 (gray) to about 110; the clean ones are of no account.
 
     NaN where the images are not RGB.
 
@@ -109,7 +109,7 @@ def colourfulness(restored: Images, clean: Images) -> Scores:
 
     >>> gray, red = np.zeros((2, 1, 3, 4, 4))
     >>> red[0, 0] = 1
-    >>> [float(colourfulness(image, gray)[0].round(1)) for image in (gray, red)]
+    >>> [float(colorfulness(image, gray)[0].round(1)) for image in (gray, red)]
     [0.0, 85.5]
     """
     if restored.shape[1] != 3:
@@ -128,7 +128,7 @@ METRICS: dict[str, Callable[[Images, Images], Scores]] = {
     "psnr_db": psnr_db,
     "ssim": ssim,
     "ciede2000": ciede2000,
-    "colourfulness": colourfulness,
+    "colorfulness": colorfulness,
 }
 
 
@@ -149,5 +149,5 @@ def _rows(shape: tuple[int, ...]) -> Iterator[slice]:
 
 
 def _thinned(image: Images) -> Images:
-    step = int(np.ceil(np.sqrt(image[0].size / COLOUR_PIXELS))) or 1
+    step = int(np.ceil(np.sqrt(image[0].size / COLOR_PIXELS))) or 1
     return image[:, ::step, ::step]

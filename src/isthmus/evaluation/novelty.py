@@ -1,4 +1,4 @@
-"""Which images are unlike those that a model has learnt from: three scores, and how rare they are among held-out images.
+"""Which images are unlike those that a model has learned from: three scores, and how rare they are among held-out images.
 
 Two scores are those of `Model.compare`: the error of what the model gives back, and the surprise of the code. An autoencoder may
 give back well what it has never seen, if it is simple enough; a code may lie among the others although the image is strange. The
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.datasets import MAX_BAD, SPLITS, Dataset, open_data
-from isthmus.errors import DataError, look_up, printable
+from isthmus.datasets import MAX_BAD, SPLITS, Data, Dataset, open_data
+from isthmus.errors import DataError, lookup, printable
 from isthmus.imaging.arrays import Array
 from isthmus.model import Model
 
@@ -60,9 +60,9 @@ class Novelty:
 
 def novelty(
     model: Model,
-    data: str | Path | Array,
+    data: Data,
     *,
-    score: str = "",
+    score: str | None = None,
     split: str = "all",
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
@@ -70,7 +70,7 @@ def novelty(
     """Tell how strange images are to a model.
 
     Args:
-        model: What has learnt from the images that count as usual.
+        model: What has learned from the images that count as usual.
         data: Images as the model is given them at work, as `isthmus.datasets.open_data` takes them.
         score: A name in `SCORES`; without it, "either" where the model has a density of codes of this size, else "error".
         split: "train", "test" or "all".
@@ -82,17 +82,17 @@ def novelty(
         DataError: If the data does not fit the model, or the model remembers nothing to compare with.
     """
     if score:
-        look_up("score", score, SCORES)
-    look_up("split", split, dict.fromkeys(SPLITS))
-    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+        lookup("score", score, SCORES)
+    lookup("split", split, dict.fromkeys(SPLITS))
+    source = open_data(data, data_dir, max_bad=max_bad)
     dataset = source.read(split, None if model.architecture.any_size else model.image_shape[1:])
-    found = model.compare(dataset.images)
-    held_out = model.reference.held_out() if model.reference else {}
+    found = model.novelty_scores(dataset.images)
+    held_out = model.statistics.held_out() if model.statistics else {}
     known = [name for name in SCORES if name in found and name in held_out]
     score = score or (known[0] if known else "error")
     if score not in known:
         raise DataError(
-            f"The model cannot tell the {score} of these images: it has learnt nothing, or from images of another size. "
+            f"The model cannot tell the {score} of these images: it has learned nothing, or from images of another size. "
             f"It can tell: {', '.join(known) or 'nothing'}."
         )
     usual = held_out[score]

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.datasets import MAX_BAD, Arrays, Dataset, open_data, train_and_test
-from isthmus.errors import DataError, look_up, printable
-from isthmus.evaluation.test_data import corruptions_at_work, example_of, give_back, in_channels_of, size_for, takes_clean
+from isthmus.datasets import MAX_BAD, Arrays, Data, Dataset, open_data, train_and_test
+from isthmus.errors import DataError, lookup, printable
+from isthmus.evaluation.test_data import corruptions_at_work, example_of, in_channels_of, restore_sample, size_for, takes_clean
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.model import Model
 
-CLASSIFIERS = ("logistic", "neighbours", "forest")
-"""Logistic regression, 5 nearest neighbours, and a random forest of 100 trees."""
+CLASSIFIERS = ("logistic", "neighbors", "forest")
+"""Logistic regression, 5 nearest neighbors, and a random forest of 100 trees."""
 
 NEIGHBOURS = 5
 
@@ -38,7 +38,7 @@ class Row:
     """One way to describe images, and how well the classifiers do with it."""
 
     trained_on: str
-    """What the classifiers learnt from: "pixels", "PCA 32", "code"."""
+    """What the classifiers learned from: "pixels", "PCA 32", "code"."""
     tested_on: str
     """What they were given then: the same of clean test images, or of noisy or restored ones."""
     numbers: int
@@ -66,7 +66,7 @@ class Probe:
 
 def probe(
     model: Model,
-    data: str | Path | Array,
+    data: Data,
     labels: Array | None = None,
     *,
     classifiers: Sequence[str] = CLASSIFIERS[:2],
@@ -93,7 +93,7 @@ def probe(
         UsageError: If a classifier is unknown.
         DataError: If the images are too few, or have no labels, or fewer than two different ones, or such as name no classes.
     """
-    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    source = open_data(data, data_dir, max_bad=max_bad)
     if labels is not None and isinstance(source, Arrays):
         source = replace(source, arrays={**source.arrays, "labels": np.asarray(labels)})
     return compare_codes(
@@ -109,14 +109,14 @@ def compare_codes(
 ) -> Probe:
     """Do what `probe` does, for images in memory: fit the classifiers on `train`, and test them on `test`."""
     for classifier in classifiers:
-        look_up("classifier", classifier, dict.fromkeys(CLASSIFIERS))
+        lookup("classifier", classifier, dict.fromkeys(CLASSIFIERS))
     known = _labels(train, test)
     pixels = [in_channels_of(model, to_unit(part.images)) for part in (train, test)]
     _check_size(model, train, test)
-    codes = [_flat(model.encode(part if takes_clean(model) else model.at_work(part, seed))) for part in pixels]
+    codes = [_flat(model.encode(part if takes_clean(model) else model.degradation.at_inference(part, seed))) for part in pixels]
     components = _principal_components(_flat(pixels[0]), _flat(pixels[1]), codes[0].shape[1])
     rows = []
-    for name, (learnt, given) in {
+    for name, (learned, given) in {
         "pixels": (_flat(pixels[0]), _flat(pixels[1])),
         f"PCA {components[0].shape[1]}": components,
         "code": (codes[0], codes[1]),
@@ -124,15 +124,15 @@ def compare_codes(
         tests = {name: given}
         if name == "pixels" and corruptions_at_work(model):
             example = example_of(model, pixels[1], seed)
-            tests |= {"damaged pixels": _flat(example.as_it_is), "restored pixels": _flat(give_back(model, example))}
-        rows += _classify(name, learnt, tests, known, classifiers)
+            tests |= {"damaged pixels": _flat(example.degraded_as_image), "restored pixels": _flat(restore_sample(model, example))}
+        rows += _classify(name, learned, tests, known, classifiers)
     described = f"{train.title}: {len(train):,} images to fit, {len(test):,} to test"
     skipped = tuple(printable(skipped.reason) for skipped in train.skipped)
     return Probe(data=described, rows=tuple(rows), skipped=skipped)
 
 
 def _classify(
-    name: str, learnt: Array, tests: dict[str, Array], labels: tuple[Array, Array], classifiers: Sequence[str]
+    name: str, learned: Array, tests: dict[str, Array], labels: tuple[Array, Array], classifiers: Sequence[str]
 ) -> list[Row]:
     """Fit every classifier once, and return a row for each thing it is tested on."""
     accuracy: dict[str, dict[str, float]] = {tested_on: {} for tested_on in tests}
@@ -141,7 +141,7 @@ def _classify(
         began = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # 300 rounds are enough for a comparison; classes may be many
-            fitted = _build(classifier).fit(learnt, labels[0])
+            fitted = _build(classifier).fit(learned, labels[0])
         fit_seconds = time.perf_counter() - began
         for tested_on, given in tests.items():
             began = time.perf_counter()
@@ -151,7 +151,7 @@ def _classify(
         Row(
             trained_on=name,
             tested_on=tested_on,
-            numbers=learnt.shape[1],
+            numbers=learned.shape[1],
             accuracy=accuracy[tested_on],
             seconds=round(seconds[tested_on], 3),
         )
@@ -168,7 +168,7 @@ def _build(classifier: str) -> Any:
 
     if classifier == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
-    if classifier == "neighbours":
+    if classifier == "neighbors":
         return KNeighborsClassifier(NEIGHBOURS)
     return RandomForestClassifier(100, n_jobs=-1, random_state=0)
 

@@ -57,7 +57,7 @@ def rate_distortion(
 ) -> list[RatePoint]:
     """Compress images by a model and by what one would use instead, and measure the bytes and the loss.
 
-    PCA has as many numbers as the model's code, the same quantiser and the same entropy coder. JPEG and WebP are Pillow's, of
+    PCA has as many numbers as the model's code, the same quantizer and the same entropy coder. JPEG and WebP are Pillow's, of
     mosaics; at the lowest quality also of a file for each image.
 
     Args:

@@ -15,16 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.datasets import MAX_BAD, open_pairs
+from isthmus.datasets import MAX_BAD, Data, open_pairs
 from isthmus.errors import UsageError, printable
 from isthmus.evaluation.baselines import Method, alternatives
 from isthmus.evaluation.likelihood import Bound, importance_weighted_bound
 from isthmus.evaluation.metrics import METRICS
 from isthmus.evaluation.rate_distortion import RATE_NOTES, RatePoint, rate_distortion
-from isthmus.evaluation.test_data import Pictures, Whole, choose, example_of, give_back, pair_of
+from isthmus.evaluation.test_data import InMemoryImages, StreamedImages, choose, example_of, pair_of, restore_sample
 from isthmus.imaging.arrays import Array
 from isthmus.model import Model
-from isthmus.recipes.degradation import Example
+from isthmus.recipes.degradation import Sample
+from isthmus.training.validation import losses
 
 SLOW_METRICS = ("ssim", "ciede2000")
 METRIC_IMAGES = 1000
@@ -58,8 +59,8 @@ class Score:
     ssim: float
     """Structural similarity, of the first images only; NaN where images are too small."""
     ciede2000: float
-    """Difference of the colours as people see it, of the first images only; NaN where they are not RGB."""
-    colourfulness: float
+    """Difference of the colors as people see it, of the first images only; NaN where they are not RGB."""
+    colorfulness: float
     """Of what it gives, from 0 (gray) to about 110; NaN where images are not RGB."""
     milliseconds: float
     """Time for one image, in this run, on this machine."""
@@ -97,9 +98,9 @@ class Scorecard:
 
 def evaluate(
     model: Model,
-    data: str | Path | Array,
+    data: Data,
     *,
-    clean: str | Path | Array = "",
+    clean: Data | None = None,
     split: str | None = None,
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
@@ -128,61 +129,61 @@ def evaluate(
         DataError: If the data cannot be read or does not fit the model.
         UsageError: If the split is unknown, or bounds or rates are asked of a model whose images have no one size.
     """
-    source = open_pairs(data, clean, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
-    if (bound_samples or rates) and model.learnt_from_squares:
-        raise UsageError("Bounds and rates are of images of one size, and this model has learnt from squares of larger pictures.")
+    source = open_pairs(data, clean, data_dir, max_bad=max_bad)
+    if (bound_samples or rates) and model.trained_on_patches:
+        raise UsageError("Bounds and rates are of images of one size, and this model has learned from squares of larger pictures.")
     return measure(model, choose(model, source, split), seed=seed, bound_samples=bound_samples, rates=rates)
 
 
 def measure(
-    model: Model, subjects: Whole | Pictures, *, seed: int = SEED, bound_samples: int = 0, rates: bool = False
+    model: Model, subjects: InMemoryImages | StreamedImages, *, seed: int = SEED, bound_samples: int = 0, rates: bool = False
 ) -> Scorecard:
-    """Do what `evaluate` does, for images that have been chosen; bounds and rates are of `Whole` ones."""
-    whole = subjects if isinstance(subjects, Whole) else None
+    """Do what `evaluate` does, for images that have been chosen; bounds and rates are of `InMemoryImages` ones."""
+    whole = subjects if isinstance(subjects, InMemoryImages) else None
 
-    def example_at(place: int, images: Array) -> Example:
+    def example_at(place: int, images: Array) -> Sample:
         return pair_of(model, images) if subjects.paired else example_of(model, images, seed + place)
 
-    learnt = example_at(0, whole.learnt.images).clean if whole else None
+    learned = example_at(0, whole.learned.images).clean if whole else None
     own = Method(
         name=f"isthmus {model.recipe.model}",
         numbers=math.prod(model.code_shape(whole.dataset.image_shape[1:]))
         if whole and not model.architecture.carries_detail
         else None,
-        restore=lambda example: give_back(model, example),
+        restore=lambda example: restore_sample(model, example),
     )
-    others = alternatives(model, learnt, paired=subjects.paired)
+    others = alternatives(model, learned, paired=subjects.paired)
     first, *rest = tallies = [_Tally(method) for method in (own, *others)]
-    losses, strengths, colours = [], [], []
+    own_losses, strengths, colors = [], [], []
     for place, images in enumerate(subjects):
         example = example_at(place, images)
         middle = example.middle(LOSS_SIDE)
-        losses.append(model.losses(middle.seen, middle.clean))
+        own_losses.append(losses(model, middle.model_input, middle.clean))
         strengths.append(example.strengths)
-        colours.append(METRICS["colourfulness"](example.clean, example.clean))
+        colors.append(METRICS["colorfulness"](example.clean, example.clean))
         psnr_db = first.add(example)
         for tally in rest:
             tally.add(example, psnr_db)
     scores = tuple(tally.score() for tally in tallies if tally.images)
     bound, points = None, list[RatePoint]()
-    if whole and learnt is not None and (bound_samples or rates):
+    if whole and learned is not None and (bound_samples or rates):
         clean = example_at(0, whole.dataset.images).clean
         bound = importance_weighted_bound(model, clean, bound_samples, seed) if bound_samples else None
-        points = rate_distortion(model, learnt, clean) if rates else []
+        points = rate_distortion(model, learned, clean) if rates else []
     notes = []
-    if whole and whole.learnt is whole.dataset and any(method.name.startswith("PCA") for method in others):
+    if whole and whole.learned is whole.dataset and any(method.name.startswith("PCA") for method in others):
         notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
     if any(tally.method.told and tally.images for tally in tallies):
         notes.append(f"The filters were told the true strength of the damage of each image (mean {_mean(strengths):.3f}).")
     left_out = [tally.method.name for tally in tallies if not tally.images]
     if left_out:
         notes.append(f"Not measured, as it takes too long on images so large: {', '.join(left_out)}.")
-    if math.isfinite(_mean(colours)):
-        notes.append(f"The colourfulness of the clean images is {_mean(colours):.1f}.")
+    if math.isfinite(_mean(colors)):
+        notes.append(f"The colorfulness of the clean images is {_mean(colors):.1f}.")
     return Scorecard(
         data=f"{subjects.title} ({subjects.split}, {first.images:,} images)",
-        task=model.recipe.corruption,
-        loss=float(np.concatenate(losses).mean()),
+        task=str(model.corruption),
+        loss=float(np.concatenate(own_losses).mean()),
         scores=scores,
         notes=(*notes, *(RATE_NOTES if rates else ())),
         bound=bound,
@@ -200,7 +201,7 @@ class _Tally:
         self.images = self.pixels = 0
         self.seconds = 0.0
 
-    def add(self, example: Example, model_psnr_db: Array | None = None) -> Array:
+    def add(self, example: Sample, model_psnr_db: Array | None = None) -> Array:
         """Measure the first images of a example, as many as the method may take; return their PSNR in dB.
 
         Args:

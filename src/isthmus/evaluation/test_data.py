@@ -1,6 +1,6 @@
 """What a model is measured on: clean images, what a person has of them at work, and what the model sees of that.
 
-Images of one size are looked at together. A model that has learnt from squares cut from larger pictures is given whole pictures,
+Images of one size are looked at together. A model that has learned from squares cut from larger pictures is given whole pictures,
 one after the other, each in its own size: no more than one of them is in memory.
 """
 
@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isthmus.corruptions import parts_of
-from isthmus.datasets import Dataset, Pairs, Skipped, Source, each_of, train_and_test, were_learnt_from
-from isthmus.errors import DataError, look_up
+from isthmus.datasets import Dataset, Pairs, Skipped, Source, each_of, train_and_test, were_trained_on
+from isthmus.errors import DataError, lookup
 from isthmus.imaging.arrays import Array, in_channels, middle, to_unit
 from isthmus.model import Model
-from isthmus.recipes.degradation import Example
-from isthmus.recipes.tasks import TASKS
+from isthmus.recipes.degradation import Sample
+from isthmus.recipes.targets import NeighborTarget
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whole:
+class InMemoryImages:
     """Images of one size, in memory."""
 
     dataset: Dataset
     """Those that are measured."""
-    learnt: Dataset
+    learned: Dataset
     """Those that others may learn from: where they are the same, that flatters the others."""
     split: str
     """"train", "test" or "all"."""
@@ -49,7 +49,7 @@ class Whole:
 
 
 @dataclass(kw_only=True)
-class Pictures:
+class StreamedImages:
     """Pictures, each in its own size; they are decoded anew whenever they are gone through."""
 
     source: Source
@@ -80,7 +80,7 @@ class Pictures:
             raise DataError(f"None of the pictures in {self.title} can be read: {reason}")
 
 
-def choose(model: Model, source: Source, split: str | None = None) -> Whole | Pictures:
+def choose(model: Model, source: Source, split: str | None = None) -> InMemoryImages | StreamedImages:
     """Choose what a model is measured on.
 
     Args:
@@ -96,20 +96,20 @@ def choose(model: Model, source: Source, split: str | None = None) -> Whole | Pi
     paired = isinstance(source, Pairs)
     if not paired:
         check_measurable(model)
-    known = model.about.get("data", {})
-    on_squares = len(known.get("shape", ())) == 3
+    known = model.info.data
+    on_patches = model.info.from_patches
     if split is not None:
-        look_up("split", split, dict.fromkeys(("train", "test", "all")))
-    if model.learnt_from_squares:
-        split = split or _unseen(source.has_test or were_learnt_from(source, known))
-        return Pictures(source=source, split=split, paired=paired)
+        lookup("split", split, dict.fromkeys(("train", "test", "all")))
+    if model.trained_on_patches:
+        split = split or _unseen(source.has_test or were_trained_on(source, known))
+        return StreamedImages(source=source, split=split, paired=paired)
     train, test = train_and_test(source, size_for(model))
     if split is None:
-        on_the_rest = were_learnt_from(source, known) if on_squares else train.fingerprint()["sha256"] == known.get("sha256")
+        on_the_rest = were_trained_on(source, known) if on_patches else train.fingerprint()["sha256"] == known.get("sha256")
         split = _unseen(source.has_test or on_the_rest)
     dataset = {"train": train, "test": test}.get(split) or source.read("all", train.image_shape[1:])
-    learnt = train if split == "test" else dataset
-    return Whole(dataset=dataset, learnt=learnt, split=split, paired=paired)
+    learned = train if split == "test" else dataset
+    return InMemoryImages(dataset=dataset, learned=learned, split=split, paired=paired)
 
 
 def check_measurable(model: Model) -> None:
@@ -118,14 +118,14 @@ def check_measurable(model: Model) -> None:
     Raises:
         DataError: If nobody can say what would become of a clean image.
     """
-    if not all(part.of_clean for part in parts_of(model.corruption)):
+    if not model.degradation.target.from_clean:
         raise DataError(
-            f"Clean images do not measure a model of the task {model.recipe.task}: nobody knows how to damage them. "
-            "Bring damaged images, and their clean ones as --clean to evaluate."
+            f"Clean images cannot measure a model of the task {model.recipe.task}: isthmus cannot degrade them. "
+            "Pass degraded images, and the clean ones as `clean`."
         )
 
 
-def example_of(model: Model, images: Array, seed: int) -> Example:
+def example_of(model: Model, images: Array, seed: int) -> Sample:
     """Prepare and damage a data set's images as a model is given them at work.
 
     Args:
@@ -136,30 +136,30 @@ def example_of(model: Model, images: Array, seed: int) -> Example:
     Raises:
         DataError: If the channels do not fit the model.
     """
-    return model.example(in_channels_of(model, images), seed)
+    return model.degradation.sample(in_channels_of(model, images), seed)
 
 
-def pair_of(model: Model, images: Array) -> Example:
+def pair_of(model: Model, images: Array) -> Sample:
     """Return a person's own pairs, `(n, 2C, H, W)` with the damaged ones' channels first, as what they are.
 
     Raises:
         DataError: If the channels do not fit the model.
     """
     damaged, clean = (in_channels_of(model, half) for half in np.split(to_unit(images), 2, 1))
-    return Example(clean=clean, damaged=damaged, seen=damaged)
+    return Sample(clean=clean, degraded=damaged, model_input=damaged)
 
 
-def give_back(model: Model, example: Example) -> Array:
+def restore_sample(model: Model, example: Sample) -> Array:
     """Return what a model gives a person for what it sees, `(n, C, H, W)`: where it completes images, the rest is kept."""
-    restored = model.restore_seen(example.seen)
-    if example.seen.shape[1] <= example.clean.shape[1]:
+    restored = model.engine.restore_inputs(example.model_input)
+    if example.model_input.shape[1] <= example.clean.shape[1]:
         return restored
-    return np.where(example.seen[:, -1:] >= 0.5, restored, example.as_it_is)
+    return np.where(example.model_input[:, -1:] >= 0.5, restored, example.degraded_as_image)
 
 
 def size_for(model: Model) -> tuple[int, int] | None:
     """Return (H, W) that a model's images are brought to; None for the size that most of them have."""
-    return model.recipe.size or (None if model.architecture.any_size else model.image_shape[1:])
+    return model.recipe.size or model.input_size
 
 
 def corruptions_at_work(model: Model, *, paired: bool = False) -> frozenset[str]:
@@ -167,17 +167,20 @@ def corruptions_at_work(model: Model, *, paired: bool = False) -> frozenset[str]
 
     Args:
         model: Any model.
-        paired: Whether the images are a person's own damaged ones, whatever the model has learnt from.
+        paired: Whether the images are a person's own damaged ones, whatever the model has learned from.
     """
-    if TASKS[model.recipe.task].clean_at_work and not paired:
+    if model.degradation.task.clean_input and not paired:
         return frozenset()
-    return frozenset(part.name for part in parts_of(model.corruption)) - {"nothing"}
+    names = {part.name for part in parts_of(model.corruption)} - {"nothing"}
+    if not model.degradation.target.from_clean:
+        names.add("noise" if isinstance(model.degradation.target, NeighborTarget) else "unknown")
+    return frozenset(names)
 
 
 def takes_clean(model: Model) -> bool:
     """Tell whether a model can be given a clean image as it is: its corruption leaves the size and the channels."""
     channels = model.image_shape[0]
-    return model.corruption.enlarges == 1 and model.corruption.seen_channels(channels) == channels
+    return model.corruption.scale_factor == 1 and model.corruption.input_channels(channels) == channels
 
 
 def in_channels_of(model: Model, images: Array) -> Array:
@@ -190,12 +193,12 @@ def in_channels_of(model: Model, images: Array) -> Array:
     if channels not in (1, wanted):
         raise DataError(
             f"The images have {channels} channels, and this model's have {wanted}: "
-            f"bring {'gray images' if wanted == 1 else 'images in colour'}, or a model that has learnt from such."
+            f"bring {'gray images' if wanted == 1 else 'images in color'}, or a model that has learned from such."
         )
     return in_channels(images, wanted)
 
 
-def middles(model: Model, pictures: Pictures, count: int, side: int) -> Dataset:
+def middles(model: Model, pictures: StreamedImages, count: int, side: int) -> Dataset:
     """Cut the middles out of the first pictures, all of one size: where a picture is smaller, it goes on as in a mirror.
 
     Args:

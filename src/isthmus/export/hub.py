@@ -45,8 +45,8 @@ def push(model: Model, name: str, *, private: bool = False) -> str:
         folder = Path(temporary)
         (folder / FILE).write_bytes(model.to_bytes())
         (folder / "README.md").write_text(card(model, name))
-        if model.about.get("history"):
-            drawn = figures.curves({model.recipe.model: model.about["history"]}, loss=f"loss ({model.recipe.loss})")
+        if model.info.history:
+            drawn = figures.curves({model.recipe.model: model.info.history}, loss=f"loss ({model.recipe.loss})")
             (folder / "curves.png").write_bytes(drawn)
         api = hub.HfApi(library_name="isthmus")
         api.create_repo(name, private=private, exist_ok=True)
@@ -92,14 +92,14 @@ def card(model: Model, name: str) -> str:
         f"# {name.rpartition('/')[2]}",
         "",
         f"A {recipe.model} autoencoder of [isthmus](https://pypi.org/project/isthmus/).",
-        f"What it has learnt: {TASKS[recipe.task].learns}.",
+        f"What it has learned: {TASKS[recipe.task].learns}.",
         "",
         "```",
         f"isthmus pull {name} --out {name.rpartition('/')[2]}.safetensors",
         f"isthmus restore {name.rpartition('/')[2]}.safetensors PICTURES --out RESTORED",
         "```",
         "",
-        "It knows only images like those that it has learnt from; what it adds is likely, not known.",
+        "It knows only images like those that it has learned from; what it adds is likely, not known.",
         "",
         "| | |",
         "|---|---|",
@@ -111,12 +111,12 @@ def card(model: Model, name: str) -> str:
         json.dumps(fields, indent=1),
         "```",
     ]
-    if model.about.get("scores"):
-        lines += ["", "## Scores", "", *_table(model.about["scores"])]
+    if model.info.scores:
+        lines += ["", "## Scores", "", *_table(model.info.scores)]
     if about["history"]:
-        lines += ["", "## How it learnt", "", "![Loss against seconds of training](curves.png)"]
-    if model.about.get("photographs"):
-        lines += ["", "## What it learnt from", "", *(f"- {one}" for one in model.about["photographs"])]
+        lines += ["", "## How it learned", "", "![Loss against seconds of training](curves.png)"]
+    if model.info.sources:
+        lines += ["", "## What it learned from", "", *(f"- {one}" for one in model.info.sources)]
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +129,7 @@ def _facts(about: dict[str, Any]) -> dict[str, str]:
         "images": f"{size} size, {'RGB' if channels == 3 else 'gray' if channels == 1 else f'{channels} channels'}",
         "parameters": f"{about['parameters']:,}",
         "code": f"{' x '.join(map(str, about['code_shape']))} numbers for {about['image_numbers']:,}",
-        "learnt from": f"{data.get('title', 'images')}: {shape[0]:,} images",
+        "learned from": f"{data.get('title', 'images')}: {shape[0]:,} images",
         "trained": f"{about['steps']:,} steps, {about['train_seconds']:,.0f} seconds",
     }
 

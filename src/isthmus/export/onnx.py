@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isthmus.datasets import open_data
-from isthmus.errors import IsthmusError, UsageError, look_up, printable
+from isthmus.datasets import Data, open_data
+from isthmus.errors import IsthmusError, UsageError, lookup, printable
 from isthmus.evaluation.metrics import psnr_db
 from isthmus.evaluation.test_data import check_measurable, example_of, size_for
 from isthmus.imaging.arrays import Array, middle
 from isthmus.model import Model
-from isthmus.recipes.degradation import Example
+from isthmus.recipes.degradation import Sample
 from isthmus.storage.atomic import check_output, write_whole
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ CHECKED, SIDE = 32, 256
 ROUNDS = 7
 """How often each of two files is timed, in turn."""
 
-QUANTIZATIONS = {"int8": "weights and activations in 8 bits, each layer's range learnt from images"}
+QUANTIZATIONS = {"int8": "weights and activations in 8 bits, each layer's range learned from images"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +96,13 @@ class Exported:
         return asdict(self)
 
 
-def export(
+def export_onnx(
     model: Model,
     out: str | Path,
-    data: str | Path | Array | None = None,
+    data: Data | None = None,
     *,
     quantize: str = "",
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write a model as `NAME.onnx`, and where they stand alone, `NAME.encoder.onnx` and `NAME.decoder.onnx`.
@@ -128,10 +128,10 @@ def export(
     if path.suffix != ".onnx":
         raise UsageError(f"An ONNX file's name must end in .onnx, and {printable(str(path))} does not.")
     if quantize:
-        look_up("quantization", quantize, QUANTIZATIONS)
-        if data is None and not model.learnt_from_squares:
+        lookup("quantization", quantize, QUANTIZATIONS)
+        if data is None and not model.trained_on_patches:
             raise UsageError(
-                "To know the ranges of 8-bit numbers, images like those learnt from are needed: give them as --images."
+                "To know the ranges of 8-bit numbers, images like those learned from are needed: give them as --images."
             )
     _check_installed()
     paths = {"whole": path, **{name: path.with_suffix(f".{name}.onnx") for name in _PARTS if name != "whole"}}
@@ -141,7 +141,7 @@ def export(
     example, title = _real_images(model, data, data_dir)
     contents, parts = {}, []
     for name, make in _PARTS.items():
-        if name == "decoder" and (model.architecture.carries_detail or model.loss.needs_seen):
+        if name == "decoder" and (not model.decodes_codes):
             continue  # its codes alone are no images
         content, part = _convert(name, make(model), _inputs_of(name, model, example), paths[name], model)
         contents[name] = content
@@ -162,13 +162,13 @@ class _Whole(nn.Module):
         self.network = model.network
         self.corruption, self.loss, self.bottleneck = model.corruption, model.loss, model.bottleneck
         self.any_size = model.architecture.any_size
-        self.completes = model.corruption.seen_channels(model.image_shape[0]) > model.image_shape[0]
+        self.completes = model.takes_mask
 
     def forward(self, image: Tensor) -> Tensor:
         """Return images `(B, C, H, W)` for `(B, C', h, w)`."""
-        seen = self.corruption.as_seen(image)
-        encoded, detail = self.network.encode(seen)  # type: ignore[operator]
-        output = self.network.decode(self.bottleneck.point(encoded), (seen.shape[-2], seen.shape[-1]), detail)  # type: ignore[operator]
+        seen = self.corruption.to_model_input(image)
+        encoded, detail = self.network.encode(seen)
+        output = self.network.decode(self.bottleneck.point(encoded), (seen.shape[-2], seen.shape[-1]), detail)
         restored = self.loss.image(output, seen)
         return torch.where(image[:, -1:] >= 0.5, restored, image[:, :-1]) if self.completes else restored
 
@@ -180,24 +180,24 @@ class _Encoder(_Whole):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return codes for `(B, C', h, w)`."""
-        return self.bottleneck.point(self.network.encode(self.corruption.as_seen(image))[0])  # type: ignore[operator]
+        return self.bottleneck.point(self.network.encode(self.corruption.to_model_input(image))[0])
 
 
 class _Decoder(_Whole):
-    """From the code to an image as large as those learnt from; of squares, as large as the code map times the network's stride."""
+    """From the code to an image as large as those learned from; of squares, as large as the code map times the network's stride."""
 
     takes, gives = "code", "image"
 
     def __init__(self, model: Model):
         super().__init__(model)
-        self.size = None if model.learnt_from_squares else model.image_shape[1:]
+        self.size = None if model.trained_on_patches else model.image_shape[1:]
         self.any_size = self.size is None
-        self.stride = model.inference.network.stride
+        self.stride = model.engine.network.stride
 
     def forward(self, code: Tensor) -> Tensor:
         """Return images `(B, C, H, W)` for codes."""
         size = self.size or (code.shape[-2] * self.stride, code.shape[-1] * self.stride)
-        return self.loss.image(self.network.decode(code, size))  # type: ignore[operator]
+        return self.loss.image(self.network.decode(code, size))
 
 
 _PARTS: dict[str, Callable[[Model], _Whole]] = {"whole": _Whole, "encoder": _Encoder, "decoder": _Decoder}
@@ -214,13 +214,13 @@ def _check_installed() -> None:
 
 def _in_float32(model: Model) -> Model:
     """Return a copy of a model on the CPU that computes in float32, as what is exported does."""
-    copy = Model(model.recipe, model.image_shape, model.about, device="cpu")
+    copy = Model(model.recipe, model.image_shape, model.info, device="cpu")
     copy.network.load_state_dict(model.network.state_dict())
-    copy.inference.bfloat16 = False
+    copy.engine.bfloat16 = False
     return copy
 
 
-def _real_images(model: Model, data: str | Path | Array | None, data_dir: Path | None) -> tuple[Example, str]:
+def _real_images(model: Model, data: Data | None, data_dir: str | Path | None) -> tuple[Sample, str]:
     """Return real images as the model is given them at work, and what they are."""
     if data is None:
         from skimage.data import astronaut
@@ -238,16 +238,16 @@ def _real_images(model: Model, data: str | Path | Array | None, data_dir: Path |
     try:
         check_measurable(model)
     except IsthmusError:  # nobody knows what damage to do to them: they are taken as they are
-        clean = model.prepare(images)
-        return Example(clean=clean, damaged=clean, seen=clean), title or dataset.title
+        clean = model.degradation.prepare(images)
+        return Sample(clean=clean, degraded=clean, model_input=clean), title or dataset.title
     return example_of(model, images, 0), title or dataset.title
 
 
-def _inputs_of(name: str, model: Model, example: Example) -> list[Array]:
+def _inputs_of(name: str, model: Model, example: Sample) -> list[Array]:
     """Return what a part is compared on: where the size is free, others than the one that it was traced with."""
-    whole = example.damaged
+    whole = example.degraded
     if name == "decoder":
-        whole = whole if model.learnt_from_squares else middle(whole, *model.image_shape[1:])
+        whole = whole if model.trained_on_patches else middle(whole, *model.image_shape[1:])
         return [model.encode(whole)]
     if not model.architecture.any_size:
         return [whole]
@@ -307,22 +307,22 @@ def _metadata(name: str, model: Model) -> dict[str, str]:
         "part": name,
         "task": model.recipe.task,
         "range": "float32 from 0 (black) to 1 (white), channels first, RGB or gray",
-        "enlarges": model.corruption.enlarges,
+        "scale": model.corruption.scale_factor,
         "recipe": model.recipe.to_json(),
         "image_shape": list(model.image_shape),
-        "scores": model.about.get("scores", []),
+        "scores": model.info.scores,
     }
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
-def _quantize(content: bytes, path: Path, example: Example) -> Quantized:
+def _quantize(content: bytes, path: Path, example: Sample) -> Quantized:
     """Write the whole with numbers of 8 bits, and measure it."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Images(CalibrationDataReader):  # type: ignore[misc]  # untyped
         def __init__(self) -> None:
-            self.left = iter(example.damaged)
+            self.left = iter(example.degraded)
 
         def get_next(self) -> dict[str, Array] | None:
             image = next(self.left, None)
@@ -341,15 +341,15 @@ def _quantize(content: bytes, path: Path, example: Example) -> Quantized:
         )
         quantized = (Path(folder) / "quantized.onnx").read_bytes()
     sessions = [_session(content), _session(quantized)]
-    floats, ints = (_run(session, example.damaged) for session in sessions)
-    is_clean = example.clean is not example.damaged
+    floats, ints = (_run(session, example.degraded) for session in sessions)
+    is_clean = example.clean is not example.degraded
     cut = np.s_[..., : example.clean.shape[2], : example.clean.shape[3]]
     scores = [float(psnr_db(given[cut], example.clean).mean()) if is_clean else None for given in (floats, ints)]
     seconds: list[list[float]] = [[], []]
     for _ in range(ROUNDS):
         for taken, session in zip(seconds, sessions, strict=True):
             began = time.perf_counter()
-            _run(session, example.damaged[:8])
+            _run(session, example.degraded[:8])
             taken.append(time.perf_counter() - began)
     write_whole(path, quantized)
     return Quantized(

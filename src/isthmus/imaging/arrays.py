@@ -142,7 +142,7 @@ class Layout:
         return array
 
     def from_batch(self, batch: Array) -> Array:
-        """Return a batch `(n, C, H, W)` in this layout, with an axis more if colours have come in; the inverse of `to_batch`."""
+        """Return a batch `(n, C, H, W)` in this layout, with an axis more if colors have come in; the inverse of `to_batch`."""
         axes = self.axes if "C" in self.axes or batch.shape[1] == 1 else f"{self.axes}C"
         match axes:
             case "HW":
@@ -179,7 +179,7 @@ def resize(image: Array, size: tuple[int, int]) -> Array:
 def fill_hidden(pixels: Array, alpha: Array) -> Array:
     """Return pixels `(H, W, C)` where the colors under alpha 0, which nobody sees, are those of the nearest that are seen.
 
-    A model mixes neighbours: without this, black from under a transparent sky darkens the edge of what stands before it. Colors
+    A model mixes neighbors: without this, black from under a transparent sky darkens the edge of what stands before it. Colors
     are averaged premultiplied, in a pyramid of ever larger squares.
 
     >>> fill_hidden(np.array([[[200], [0]]], np.uint8), np.array([[255, 0]], np.uint8)).tolist()

@@ -13,7 +13,7 @@ from isthmus.imaging.arrays import Array
 if TYPE_CHECKING:
     from torch import Tensor
 
-CUBIC_REACH = 4
+CUBIC_RADIUS = 4
 """Pixels of a small picture on which its stretched form depends, to each side."""
 
 
@@ -85,9 +85,9 @@ def weights(length: int, wanted: int, scale: float, kernel: str = "cubic", start
         kernel: A name in `KERNELS`.
         start: Where the first new pixel begins, in old pixels.
     """
-    reach, weight_at = KERNELS[kernel]
+    receptive_radius, weight_at = KERNELS[kernel]
     finer = min(scale, 1)
-    width = 2 * reach / finer
+    width = 2 * receptive_radius / finer
     middle = (np.arange(wanted) + 0.5) / scale - 0.5 + start
     places = np.floor(middle - width / 2)[:, None] + np.arange(int(np.ceil(width)) + 2)
     shares = weight_at(np.abs(middle[:, None] - places) * finer)

@@ -1,4 +1,4 @@
-"""Colour as people see it: CIELAB's lightness L and the two axes a (green to red) and b (blue to yellow), as tensors.
+"""Color as people see it: CIELAB's lightness L and the two axes a (green to red) and b (blue to yellow), as tensors.
 
 Source: CIE 1976; sRGB and its white D65 as IEC 61966-2-1 defines them.
 """
@@ -39,7 +39,7 @@ def to_lab(rgb: Tensor) -> Tensor:
 
 
 def from_lab(lab: Tensor) -> Tensor:
-    """Return sRGB images `(B, 3, H, W)`, clipped to [0, 1]: colours that no screen shows become their neighbours."""
+    """Return sRGB images `(B, 3, H, W)`, clipped to [0, 1]: colors that no screen shows become their neighbors."""
     lightness, a, b = lab.unbind(1)
     y = (lightness + 16) / 116
     roots = _stack(y + a / 500, y, y - b / 200)

@@ -15,7 +15,7 @@ MAX_AXES = 64
 MAX_PARTS = 40
 VECTORS_PER_PART = 200
 ROUNDS = 8
-"""Of expectation and maximisation: fifty fit the vectors better, and tell strange ones worse (docs/experiments.md)."""
+"""Of expectation and maximization: fifty fit the vectors better, and tell strange ones worse (docs/experiments.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Mixture:
     """`(1,)`: variance in each of the other d - r directions."""
     weights: Array
     """`(k,)`: shares of the mixture's parts."""
-    centres: Array
+    centers: Array
     """`(k, r)`: middles of the parts, along the axes."""
     factors: Array
     """`(k, r, r)`: lower triangles whose product with their transpose is a part's covariance."""
@@ -71,18 +71,16 @@ class Mixture:
             "axes": axes[:kept],
             "rest": np.array([rest]),
             "weights": mixture.weights_,
-            "centres": mixture.means_,
+            "centers": mixture.means_,
             "factors": np.linalg.cholesky(mixture.covariances_),
         }
         return cls(**{name: array.astype(np.float32) for name, array in found.items()})
 
     def sample(self, count: int, seed: int = 0) -> Array:
         """Draw vectors `(count, d)` float32, along the axes only: what these leave out is mostly noise."""
-        chance = np.random.default_rng(seed)
-        part = chance.choice(len(self.weights), count, p=self.weights.astype(np.float64) / self.weights.sum(dtype=np.float64))
-        along = self.centres[part] + np.einsum(
-            "nij,nj->ni", self.factors[part], chance.standard_normal((count, self.axes.shape[0]))
-        )
+        rng = np.random.default_rng(seed)
+        part = rng.choice(len(self.weights), count, p=self.weights.astype(np.float64) / self.weights.sum(dtype=np.float64))
+        along = self.centers[part] + np.einsum("nij,nj->ni", self.factors[part], rng.standard_normal((count, self.axes.shape[0])))
         return np.asarray(self.mean + along @ self.axes, np.float32)
 
     def surprise(self, vectors: Array) -> Numbers:
@@ -96,8 +94,8 @@ class Mixture:
         rest = float(self.rest[0])
         others = self.axes.shape[1] - self.axes.shape[0]
         parts = []
-        for weight, centre, factor in zip(self.weights, self.centres, self.factors, strict=True):
-            whitened = solve_triangular(factor.astype(np.float64), (along - centre).T, lower=True)  # (r, n)
+        for weight, center, factor in zip(self.weights, self.centers, self.factors, strict=True):
+            whitened = solve_triangular(factor.astype(np.float64), (along - center).T, lower=True)  # (r, n)
             log_volume = np.log(np.diag(factor)).sum() + 0.5 * along.shape[1] * np.log(2 * np.pi)
             parts.append(np.log(weight) - log_volume - 0.5 * np.square(whitened).sum(0))
         return np.asarray(0.5 * (left / rest + others * np.log(2 * np.pi * rest)) - logsumexp(parts, axis=0))

@@ -19,10 +19,14 @@ def choose_device(name: str = "auto") -> torch.device:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, is_there in there.items() if is_there)
-    if name not in there:
-        raise UsageError(f"Unknown device '{name}'. There are: {', '.join(DEVICES)}.")
-    if not there[name]:
-        raise UsageError(f"This machine has no {name} device that torch {torch.__version__} can use: take --device auto or cpu.")
+    kind, _, number = name.partition(":")
+    if kind not in there or (number and not number.isdigit()) or name.endswith(":"):
+        raise UsageError(f"Unknown device '{name}'. Devices: {', '.join(DEVICES)}, or one of several such as cuda:1.")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not there[kind] or int(number or 0) >= count:
+        raise UsageError(
+            f'torch {torch.__version__} finds no device {name} on this machine. Use `device="cpu"` or `device="auto"`.'
+        )
     return torch.device(name)
 
 

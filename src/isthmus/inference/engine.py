@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from isthmus.corruptions import Corruption, parse
+from isthmus.corruptions import parse
 from isthmus.errors import UsageError
 from isthmus.imaging.arrays import Array, to_unit
-from isthmus.imaging.bicubic import CUBIC_REACH
+from isthmus.imaging.bicubic import CUBIC_RADIUS
 from isthmus.inference.tiling import Tile, tiles
-from isthmus.networks import Architecture, Detail, Network, build
-from isthmus.networks.bottlenecks import Code
+from isthmus.networks import Architecture, build
+from isthmus.networks.base import Autoencoder, Detail
+from isthmus.networks.bottlenecks import Bottleneck
 from isthmus.networks.losses import LOSSES, Loss
 from isthmus.recipes import Recipe
+from isthmus.recipes.degradation import Degradation
 
 CHUNK_VALUES = 1 << 16
 """Values that go through the network at once: what they become inside still fits a processor's cache."""
@@ -39,13 +39,13 @@ ALL = slice(None)
 WHOLE = Tile((ALL, ALL), (ALL, ALL), (ALL, ALL))
 
 
-class Inference:
+class Engine:
     """Passes images through a trained network.
 
     Args:
         network: The network; it is moved to the device.
         architecture: What is known of its kind.
-        corruption: What it has learnt to undo.
+        degradation: What it was trained to undo.
         loss: What says what its output means.
         device: Where it computes.
         bfloat16: Whether its layers compute in bfloat16.
@@ -53,17 +53,17 @@ class Inference:
 
     def __init__(
         self,
-        network: Network,
+        network: Autoencoder,
         architecture: Architecture,
-        corruption: Corruption,
+        degradation: Degradation,
         loss: Loss,
         *,
         device: torch.device,
         bfloat16: bool,
     ):
-        module = cast(nn.Module, network).to(device)
-        self.network = cast(Network, module.to(memory_format=torch.channels_last).eval())  # type: ignore[call-overload]  # missing in the stub
-        self.architecture, self.corruption, self.loss = architecture, corruption, loss
+        moved = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stub
+        self.network: Autoencoder = moved.eval()
+        self.architecture, self.degradation, self.loss = architecture, degradation, loss
         self.device, self.bfloat16 = device, bfloat16
         self.tile_side = TILE_SIDE
 
@@ -73,10 +73,9 @@ class Inference:
         Raises:
             UsageError: If that is too little for the smallest tile.
         """
-        import resource  # there is none on Windows
+        import psutil
 
-        unit = 1 if sys.platform == "darwin" else 1024
-        left = most - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        left = most - psutil.Process().memory_info().rss
         side = math.isqrt(max(0, left) // TILE_BYTES) // 64 * 64
         if side < SMALLEST_TILE:
             needed = (most - left + TILE_BYTES * SMALLEST_TILE**2) / 1e6
@@ -86,14 +85,14 @@ class Inference:
         self.tile_side = min(side, TILE_SIDE)
 
     @property
-    def bottleneck(self) -> Code:
+    def bottleneck(self) -> Bottleneck:
         """What makes the code of what the encoder gives."""
         return self.network.bottleneck
 
     def floats(self, images: Array) -> Tensor:
-        """Return images as floats on the device, in [0, 1] unless the model has learnt from such as are not."""
+        """Return images as floats on the device, in [0, 1] unless the model has learned from such as are not."""
         values = torch.from_numpy(to_unit(images)).to(self.device)
-        return values.clamp_(0, 1) if self.corruption.stays_in_range else values
+        return values.clamp_(0, 1) if self.degradation.in_range else values
 
     def chunks(self, images: Array) -> Iterator[tuple[slice, Tensor]]:
         """Yield parts of `(n, C, H, W)`, with their place in it, as floats on the device."""
@@ -102,31 +101,31 @@ class Inference:
             chosen = slice(start, start + step)
             yield chosen, self.floats(images[chosen])
 
-    def pieces(self, images: Array, enlarges: int = 1) -> Iterator[tuple[Index, Tensor, Index]]:
+    def pieces(self, images: Array, scale: int = 1) -> Iterator[tuple[Index, Tensor, Index]]:
         """Yield what goes through the network at once: (where its result belongs, floats on the device, what of the result).
 
         Args:
             images: `(n, C, H, W)`.
-            enlarges: How many times as long the result's sides are.
+            scale: How many times as long the result's sides are.
         """
-        parts = list(self._tiles((images.shape[2], images.shape[3]), enlarges)) if self.architecture.any_size else [WHOLE]
-        step = chunk_length((*images.shape[1:], enlarges**2))
+        parts = list(self._tiles((images.shape[2], images.shape[3]), scale)) if self.architecture.any_size else [WHOLE]
+        step = chunk_length((*images.shape[1:], scale**2))
         for start in range(0, len(images), step):
             chosen = slice(start, start + step)
             for tile in parts:
-                outer, inner = (tuple(_times(span, enlarges) for span in spans) for spans in (tile.outer, tile.inner))
+                outer, inner = (tuple(_times(span, scale) for span in spans) for spans in (tile.outer, tile.inner))
                 yield (chosen, ALL, *outer), self.floats(images[(chosen, ALL, *tile.window)]), (ALL, ALL, *inner)
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code of, for `(B, C', H, W)` on the device, and the detail beside it."""
-        with self.at_work():
+        with self.at_inference():
             return self.network.encode(seen.contiguous(memory_format=torch.channels_last))
 
     def output(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a code on the device, a size (H, W), and the detail beside the code."""
         code = code.float()  # as it comes back from `Model.encode`, so that decode(encode(x)) is restore(x) to the last bit
         code = code.contiguous(memory_format=torch.channels_last) if code.dim() == 4 else code
-        with self.at_work():
+        with self.at_inference():
             return self.network.decode(code, size, detail)
 
     def code_and_image(self, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,14 +134,24 @@ class Inference:
         code = self.bottleneck.point(encoded)
         return code, self.loss.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), seen)
 
-    def image(self, seen: Tensor, *, careful: bool = False) -> Tensor:
+    def restore_inputs(self, inputs: Array) -> Array:
+        """Return `(n, C, H, W)` float32 in [0, 1] for network inputs `(n, C', H, W)`, as `Degradation` gives them."""
+        parts = ((place, to_array(self.image(window)[inner])) for place, window, inner in self.pieces(inputs))
+        first = next(parts)
+        restored = np.empty((len(inputs), first[1].shape[1], *inputs.shape[2:]), np.float32)
+        restored[first[0]] = first[1]
+        for place, part in parts:
+            restored[place] = part
+        return restored
+
+    def image(self, seen: Tensor, *, self_ensemble: bool = False) -> Tensor:
         """Return the images `(B, C, H, W)` in [0, 1] that the network gives for `(B, C', H, W)`.
 
         Args:
             seen: The batch.
-            careful: Take the mean over the eight orientations. Source: Timofte et al. (2016), "enhanced prediction".
+            self_ensemble: Take the mean over the eight orientations. Source: Timofte et al. (2016), "enhanced prediction".
         """
-        if not careful:
+        if not self_ensemble:
             return self.code_and_image(seen)[1]
         total = torch.zeros((), device=self.device)
         for turns in range(4):
@@ -151,28 +160,30 @@ class Inference:
                 total = total + result.flip(axes).rot90(-turns, (2, 3))
         return total / 8
 
-    def _tiles(self, size: tuple[int, int], enlarges: int) -> Iterator[Tile]:
-        reach = self.network.reach if enlarges == 1 else math.ceil(self.network.reach / enlarges) + CUBIC_REACH
-        return tiles(size, self.tile_side // enlarges, reach, self.network.stride)
+    def _tiles(self, size: tuple[int, int], scale: int) -> Iterator[Tile]:
+        receptive_radius = (
+            self.network.receptive_radius if scale == 1 else math.ceil(self.network.receptive_radius / scale) + CUBIC_RADIUS
+        )
+        return tiles(size, self.tile_side // scale, receptive_radius, self.network.stride)
 
     @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_inference(self) -> Iterator[None]:
         """Within it, the network computes in its arithmetic, and remembers nothing for learning."""
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             yield
 
 
-def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Network:
+def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Autoencoder:
     """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
     with torch.device(device):
         return build(
             recipe.model,
-            image_shape=(LOSSES[recipe.loss].outputs(image_shape[0]), *image_shape[1:]),
-            seen_channels=parse(recipe.corruption).seen_channels(image_shape[0]),
-            code=recipe.code,
+            image_shape=(LOSSES[recipe.loss or ""].outputs(image_shape[0]), *image_shape[1:]),
+            input_channels=parse(recipe.corruption or "nothing").input_channels(image_shape[0]),
+            code=recipe.code or 0,
             hidden=recipe.hidden or (),
             decoder_hidden=recipe.decoder_hidden or (),
-            code_kind=recipe.code_kind,
+            code_kind=recipe.code_kind or "",
         )
 
 

@@ -1,66 +1,149 @@
-"""What a person gives a model: checked, and brought into a batch of the channels that the model takes."""
+"""What a user gives a model: any kind of image, checked and brought into a batch, and returned as the same kind."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 
 from isthmus.corruptions import Corruption
 from isthmus.errors import DataError
-from isthmus.imaging.arrays import Array, Layout, check_values, to_unit
+from isthmus.imaging.arrays import Array, Layout, check_values, fill_hidden, to_unit
+from isthmus.imaging.picture import FORMATS, decode_picture, encode_picture, read_picture
+
+CONVERTED = {"P": "RGB", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB"}
+CONVERTED |= {"La": "LA", "RGBa": "RGBA"}
+"""The mode in which a PIL image goes through a model; afterwards it is converted back, but for palettes."""
+
+ALPHA = {"LA": "L", "RGBA": "RGB"}
+
+
+def change(images: Any, by: Callable[[Array], Array]) -> Any:
+    """Change images of any kind.
+
+    Args:
+        images: An array, a tensor, a PIL image, a path, the bytes of a picture file, or a list or tuple of them.
+        by: From an array to one of the same type and layout.
+
+    Returns:
+        The same kind; for a path, the pixels as an array. Palettes become RGB; transparency is kept.
+
+    >>> change([np.zeros(2), torch.ones(2)], lambda array: array + 1)
+    [array([1., 1.]), tensor([2., 2.])]
+    """
+    if isinstance(images, list | tuple):
+        return type(images)(change(image, by) for image in images)
+    if isinstance(images, torch.Tensor):
+        half = images.dtype in (torch.bfloat16, torch.float16)  # NumPy has no bfloat16
+        values = (images.float() if half else images).detach().cpu().numpy()
+        return torch.from_numpy(np.ascontiguousarray(by(values))).to(images.device, images.dtype)
+    if isinstance(images, Image.Image):
+        return _change_pil(images, by)
+    if isinstance(images, bytes):
+        return _change_bytes(images, by)
+    if isinstance(images, str | Path):
+        return by(pixels_of(read_picture(Path(images)).pixels))
+    return by(np.asarray(images))
+
+
+def pixels_of(pixels: Array) -> Array:
+    """Return pixels `(H, W, C)` as `(H, W)` where they are gray."""
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+def _change_pil(image: Image.Image, by: Callable[[Array], Array]) -> Image.Image:
+    mode = image.mode
+    through = "RGBA" if mode == "P" and image.has_transparency_data else CONVERTED.get(mode, mode)
+    if mode in ("I", "F"):
+        return _change_wide(image, by)
+    image = image.convert(through) if through != mode else image
+    if through in ALPHA:
+        pixels, alpha = np.asarray(image.convert(ALPHA[through])), np.asarray(image.getchannel("A"))
+        changed = Image.fromarray(by(pixels_of(fill_hidden(pixels if pixels.ndim == 3 else pixels[:, :, None], alpha))))
+        changed.putalpha(image.getchannel("A").resize(changed.size, Image.Resampling.BICUBIC))
+    else:
+        changed = Image.fromarray(by(np.asarray(image)))
+    back = mode not in ("P", "PA", through) and len(changed.getbands()) == len(through)
+    return changed.convert(mode) if back else changed
+
+
+def _change_wide(image: Image.Image, by: Callable[[Array], Array]) -> Image.Image:
+    """Change an image of 32-bit integers, which hold 16 bits, or of floats in [0, 1]."""
+    values = np.asarray(image)
+    if image.mode == "F":
+        return Image.fromarray(by(values).astype(np.float32))
+    if values.size and not 0 <= values.min() <= values.max() < 1 << 16:
+        raise DataError(f"The image of mode I has values from {values.min()} to {values.max()}; accepted are 0 to 65535.")
+    changed = by(values.astype(np.uint16))
+    return Image.fromarray(changed.astype(np.int32)) if changed.ndim == 2 else Image.fromarray((changed >> 8).astype(np.uint8))
+
+
+def _change_bytes(content: bytes, by: Callable[[Array], Array]) -> bytes:
+    picture = decode_picture(content, "The picture")
+    suffix = next(suffix for suffix, name in FORMATS.items() if name == picture.coding.kind)
+    return encode_picture(picture.changed_by(by), f"picture{suffix}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intake:
-    """What fits a model."""
+class InputSpec:
+    """Which images fit a model."""
 
     model: str
-    """The architecture's name, for messages."""
+    """The network's name, for messages."""
     channels: int
-    """Of the images that it gives."""
+    """Channels of the output."""
     size: tuple[int, int] | None
-    """(H, W) of the images that it takes; None for any."""
+    """(H, W) of the input; None for any."""
     corruption: Corruption
-    """What it has learnt to undo."""
+    """What the model undoes."""
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the input has one channel more, a mask."""
+        return self.corruption.input_channels(self.channels) > self.channels
 
     def batch(self, array: Array, mask: Array | None = None) -> tuple[Layout, Array]:
-        """Return an array's layout, and the array as `(n, C, H, W)`, a mask as its last channel, gray as RGB where that is needed.
+        """Return an array's layout, and the array as `(n, C, H, W)`, a mask as its last channel, gray as RGB where needed.
 
         Raises:
             DataError: If it does not fit the model.
         """
-        seen = self.corruption.seen_channels(self.channels)
-        more = max(0, seen - self.channels)  # a mask's
-        layout = Layout.of(array.shape, self.channels if mask is not None else max(self.channels, seen))
+        needed = self.corruption.input_channels(self.channels)
+        more = int(self.takes_mask)
+        layout = Layout.of(array.shape, self.channels if mask is not None else max(self.channels, needed))
         batch = layout.to_batch(array)
         if mask is not None:
             batch = np.concatenate([to_unit(batch), self._hidden(mask, batch)], 1)
         elif more and batch.shape[1] <= self.channels:
-            raise DataError("The model completes images: it needs a mask that is white where something is missing.")
-        if self.channels == 3 and batch.shape[1] == 1 + more and seen >= self.channels:
+            raise DataError("An inpainting model needs a mask that is white where the image is missing: pass `mask`.")
+        if self.channels == 3 and batch.shape[1] == 1 + more and needed >= self.channels:
             batch = np.concatenate([np.repeat(batch[:, :1], self.channels, 1), batch[:, 1:]], 1)
-        if batch.shape[1] not in (self.channels + more, seen):
+        if batch.shape[1] not in (self.channels + more, needed):
             kind = "gray" if self.channels == 1 else "RGB"
             raise DataError(f"The images have {batch.shape[1] - more} channels, and this model takes {self.channels} ({kind}).")
         if 0 in batch.shape:
-            raise DataError(f"There is nothing in an array of shape {array.shape}.")
+            raise DataError(f"An array of shape {array.shape} is empty.")
         if self.size and batch.shape[2:] != self.size:
             raise DataError(
-                f"The images have {times(batch.shape[2:])} pixels, and this {self.model} model takes {times(self.size)} only; "
-                "a conv model takes any size."
+                f"The images have {times(batch.shape[2:])} pixels, and this {self.model} model takes {times(self.size)} only. "
+                "Resize them, or train a conv model, which takes any size."
             )
         check_values(array)
         return layout, batch
 
-    def gives_gray(self, given: int) -> bool:
-        """Tell whether images of so many channels are gray ones for a model of colours: gray is what they become."""
-        return self.channels > 1 and given == 1 and self.corruption.seen_channels(self.channels) >= self.channels
+    def returns_gray(self, given: int) -> bool:
+        """Tell whether images of so many channels are gray ones given to a color model: the result is gray again."""
+        return self.channels > 1 and given == 1 and self.corruption.input_channels(self.channels) >= self.channels
 
     def _hidden(self, mask: Array, batch: Array) -> Array:
-        """Return where images are to be completed, `(n, 1, H, W)` float32 of 0 and 1."""
-        if self.corruption.seen_channels(self.channels) <= self.channels:
-            raise DataError(f"The model does not complete images, so it takes no mask: it has learnt to undo {self.corruption}.")
+        """Return where images are missing, `(n, 1, H, W)` float32 of 0 and 1."""
+        if not self.takes_mask:
+            raise DataError(f"This model takes no mask: it was trained to undo {self.corruption}, not to inpaint.")
         mask = np.asarray(mask)
         if mask.ndim not in (2, 3) or mask.shape[-2:] != batch.shape[2:] or mask.size not in (batch[0, 0].size, batch[:, 0].size):
             raise DataError(f"A mask of shape {mask.shape} does not fit {len(batch)} images of {times(batch.shape[2:])} pixels.")

@@ -1,4 +1,4 @@
-"""What a model remembers of the images that it learnt from: where their codes lie, and how well it gave held-out ones back.
+"""What a model remembers of the images that it learned from: where their codes lie, and how well it gave held-out ones back.
 
 The density of the codes is what `generate` draws from where the code itself is no distribution, and what novelty measures
 against.
@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.errors import ModelFileError
 from isthmus.imaging.arrays import Array
 from isthmus.inference.density import Mixture, Numbers
+from isthmus.inference.engine import Engine, to_array
 
 FIT_CODES = 20_000
 """Codes that a density is fitted on, at most."""
@@ -76,7 +77,7 @@ def _polar(codes: Array, smallest: float) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
+class TrainingStatistics:
     """What new images are compared with."""
 
     errors: Array
@@ -89,7 +90,7 @@ class Reference:
     """Of the training images' codes."""
 
     @classmethod
-    def remember(cls, scores: dict[str, Array], density: CodeDensity | None) -> Reference:
+    def remember(cls, scores: dict[str, Array], density: CodeDensity | None) -> TrainingStatistics:
         """Keep the scores of held-out images, by name, each `(m,)`."""
         arrays = {name: values.astype(np.float32) for name, values in scores.items()}
         errors = np.sort(arrays.get("error", np.zeros(1, np.float32)))
@@ -118,16 +119,16 @@ class Reference:
         return np.asarray(np.maximum(error - 1, surprise), np.float32)
 
     def to_tensors(self) -> dict[str, Array]:
-        """Return the arrays by name, as a model file holds them; `of` reads them back."""
-        arrays = {"reference.errors": self.errors}
+        """Return the arrays by name, as a model file holds them; `from_tensors` reads them back."""
+        arrays = {"statistics.errors": self.errors}
         if self.density is not None and self.surprises is not None and self.either is not None:
-            arrays |= {"reference.surprises": self.surprises, "reference.either": self.either}
+            arrays |= {"statistics.surprises": self.surprises, "statistics.either": self.either}
             arrays |= {f"density.{name}": getattr(self.density, name) for name in MOMENTS}
             arrays |= {f"mixture.{field.name}": getattr(self.density.mixture, field.name) for field in fields(Mixture)}
         return arrays
 
     @classmethod
-    def of(cls, arrays: dict[str, Array], numbers: int) -> Reference | None:
+    def from_tensors(cls, arrays: dict[str, Array], numbers: int) -> TrainingStatistics | None:
         """Read what `to_tensors` gave; None where there is nothing.
 
         Args:
@@ -139,19 +140,19 @@ class Reference:
         """
         if not arrays:
             return None
-        names = {"reference.errors"}
+        names = {"statistics.errors"}
         if len(arrays) > 1:
-            names |= {"reference.surprises", "reference.either", *(f"density.{name}" for name in MOMENTS)}
+            names |= {"statistics.surprises", "statistics.either", *(f"density.{name}" for name in MOMENTS)}
             names |= {f"mixture.{field.name}" for field in fields(Mixture)}
         if arrays.keys() != names:
-            raise ModelFileError(f"its reference lacks or adds {', '.join(sorted(names ^ arrays.keys()))}")
-        errors = arrays["reference.errors"]
+            raise ModelFileError(f"its statistics lack or add {', '.join(sorted(names ^ arrays.keys()))}")
+        errors = arrays["statistics.errors"]
         if len(arrays) == 1:
             return cls(errors=_ascending("errors", errors))
         moments = {name: arrays[f"density.{name}"] for name in MOMENTS}
         mixed = {field.name: arrays[f"mixture.{field.name}"] for field in fields(Mixture)}
         parts, kept = mixed["weights"].shape[:1], mixed["axes"].shape[:1]
-        shapes = {"mean": (numbers + 1,), "axes": (*kept, numbers + 1), "rest": (1,), "weights": parts, "centres": (*parts, *kept)}
+        shapes = {"mean": (numbers + 1,), "axes": (*kept, numbers + 1), "rest": (1,), "weights": parts, "centers": (*parts, *kept)}
         for of, wanted in (
             (moments, {"mean": (numbers,), "deviations": (numbers,), "smallest": (1,)}),
             (mixed, {**shapes, "factors": (*parts, *kept, *kept)}),
@@ -165,11 +166,37 @@ class Reference:
         if min(mixed["rest"][0], moments["smallest"][0], mixed["weights"].min(), diagonals.min()) <= 0:
             raise ModelFileError("the density's variances and weights are not all positive")
         density = CodeDensity(**moments, mixture=Mixture(**mixed))
-        surprises, either = (_ascending(name, arrays[f"reference.{name}"]) for name in ("surprises", "either"))
+        surprises, either = (_ascending(name, arrays[f"statistics.{name}"]) for name in ("surprises", "either"))
         return cls(errors=_ascending("errors", errors), surprises=surprises, either=either, density=density)
 
 
 def _ascending(name: str, values: Array) -> Array:
     if values.ndim != 1 or not len(values) or (np.diff(values) < 0).any():
-        raise ModelFileError(f"the reference's {name} are no ascending list")
+        raise ModelFileError(f"the statistics' {name} are no ascending list")
     return values
+
+
+def novelty_scores(
+    engine: Engine, statistics: TrainingStatistics | None, batch: Array, code_shape: tuple[int, ...] | None
+) -> dict[str, Array]:
+    """Return how strange images are, by name of the score, each `(n,)` float64.
+
+    Args:
+        engine: The network.
+        statistics: Of the training images, if there are any.
+        batch: `(n, C', h, w)`, the images.
+        code_shape: Of the training images' codes.
+    """
+    scores: dict[str, list[Array]] = {"error": [], "surprise": []}
+    density = statistics.density if statistics else None
+    for _, degraded in engine.chunks(batch):
+        inputs = engine.degradation.corruption.to_model_input(degraded)
+        code, restored = engine.code_and_image(inputs)
+        if restored.shape == inputs.shape:
+            scores["error"].append(to_array((restored - inputs).square().mean((1, 2, 3))))
+        if density and code.shape[1:] == code_shape:
+            scores["surprise"].append(density.surprise(code.float().flatten(1).cpu().numpy()))
+    found = {name: np.concatenate(parts).astype(np.float64) for name, parts in scores.items() if parts}
+    if statistics and statistics.either is not None and len(found) == len(scores):
+        found["either"] = statistics.either_of(found)
+    return found

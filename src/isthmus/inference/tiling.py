@@ -18,27 +18,27 @@ class Tile:
     """Where that lies in the picture."""
 
 
-def tiles(size: tuple[int, int], side: int, reach: int, stride: int) -> Iterator[Tile]:
+def tiles(size: tuple[int, int], side: int, receptive_radius: int, stride: int) -> Iterator[Tile]:
     """Yield tiles whose kept parts cover a picture once; one tile, where it is small enough.
 
     Args:
         size: (H, W) of the picture.
         side: Longest side of a window, in pixels; where that is less than the reach needs, a window is as long as it must be.
-        reach: How far a pixel's value depends on others.
+        receptive_radius: How far a pixel's value depends on others.
         stride: Windows begin at multiples of it, as the network's coarsest pixels do.
 
-    >>> [tile.outer[0] for tile in tiles((10, 4), side=8, reach=2, stride=2)]
+    >>> [tile.outer[0] for tile in tiles((10, 4), side=8, receptive_radius=2, stride=2)]
     [slice(0, 4, None), slice(4, 8, None), slice(8, 10, None)]
     """
-    for rows in _spans(size[0], side, reach, stride):
-        for columns in _spans(size[1], side, reach, stride):
+    for rows in _spans(size[0], side, receptive_radius, stride):
+        for columns in _spans(size[1], side, receptive_radius, stride):
             window, inner, outer = zip(rows, columns, strict=True)
             yield Tile(window, inner, outer)
 
 
-def _spans(length: int, side: int, reach: int, stride: int) -> Iterator[tuple[slice, slice, slice]]:
+def _spans(length: int, side: int, receptive_radius: int, stride: int) -> Iterator[tuple[slice, slice, slice]]:
     """Yield (window, inner, outer) along one axis."""
-    margin = -(-reach // stride) * stride
+    margin = -(-receptive_radius // stride) * stride
     step = length if length <= side else max(stride, (side - 2 * margin) // stride * stride)
     for start in range(0, length, step):
         stop, first = min(length, start + step), max(0, start - margin)

@@ -1,10 +1,10 @@
-"""Codes as few bytes, and what that costs: a quantiser, an entropy coder, and both beside PCA, JPEG and WebP.
+"""Codes as few bytes, and what that costs: a quantizer, an entropy coder, and both beside PCA, JPEG and WebP.
 
-Lossy: a code is not the image, and a quantised code is not the code. The quantiser has one step for all numbers, so that numbers
+Lossy: a code is not the image, and a quantized code is not the code. The quantizer has one step for all numbers, so that numbers
 that vary little cost little; the entropy coder is constriction's range coder. There are no tables to store: how probable a level
 is, the encoder and the decoder both learn from the levels that came before.
 
-Source: Gersho and Gray (1992) for the uniform quantiser; Rissanen and Langdon (1981) for learning while coding; Bamler (2022)
+Source: Gersho and Gray (1992) for the uniform quantizer; Rissanen and Langdon (1981) for learning while coding; Bamler (2022)
 for the coder.
 """
 
@@ -153,7 +153,7 @@ def _decode(words: bytes, groups: int, length: int, levels: int) -> Array:
 
 
 def _order(length: int) -> Array:
-    """Return an order for a series that jumps about: neighbours are often alike, and what is learnt early must hold later."""
+    """Return an order for a series that jumps about: neighbors are often alike, and what is learned early must hold later."""
     stride = length * 618 // 1000 + 1  # the golden section, which spreads best
     while math.gcd(stride, length) > 1:
         stride += 1
@@ -175,7 +175,7 @@ def _prior(before: Array, groups: int, length: int) -> Array:
 
 
 def _weights(counts: Array, prior: Array, width: int) -> Array:
-    """Return the weights of levels: those counted, nine tenths of each spread over its neighbours, and the prior's.
+    """Return the weights of levels: those counted, nine tenths of each spread over its neighbors, and the prior's.
 
     Sums are of whole numbers, the rest is done number by number: every machine finds the same to the last bit.
     """

@@ -45,10 +45,10 @@ def walk(model: Model, start: Array, end: Array, steps: int = 10) -> Array:
     if first.shape != last.shape or len(first) != 1:
         raise DataError(f"A walk leads from one image to another of the same size; their codes are {first.shape} and {last.shape}.")
     shares = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * (first.ndim - 1))
-    return model.decode(first * (1 - shares) + last * shares, model.size_of(start))
+    return model.decode(first * (1 - shares) + last * shares, _size_of(model, start))
 
 
-def traverse(model: Model, image: Array, number: int, steps: int = 9, reach: float = 3.0) -> Array:
+def traverse(model: Model, image: Array, number: int, steps: int = 9, extent: float = 3.0) -> Array:
     """Return what an image becomes when one number of its code changes and the others stay.
 
     Args:
@@ -56,7 +56,7 @@ def traverse(model: Model, image: Array, number: int, steps: int = 9, reach: flo
         image: One image, as `Model.restore` takes it.
         number: Index of the number in the flattened code, from 0.
         steps: Images in all, from 2 up.
-        reach: How far to go to both sides of the training codes' mean, in their standard deviations.
+        extent: How far to go to both sides of the training codes' mean, in their standard deviations.
 
     Returns:
         `(steps, C, H, W)` float32.
@@ -75,8 +75,14 @@ def traverse(model: Model, image: Array, number: int, steps: int = 9, reach: flo
     density = model.density(code.shape)
     mean, deviation = float(density.mean[number]), float(density.deviations[number])
     codes = np.repeat(code.reshape(1, -1), steps, 0)
-    codes[:, number] = mean + np.linspace(-reach, reach, steps) * deviation
-    return model.decode(codes.reshape(steps, *code.shape[1:]), model.size_of(image))
+    codes[:, number] = mean + np.linspace(-extent, extent, steps) * deviation
+    return model.decode(codes.reshape(steps, *code.shape[1:]), _size_of(model, image))
+
+
+def _size_of(model: Model, images: Array) -> tuple[int, int]:
+    """Return (H, W) of images, as `Model.restore` takes them."""
+    _, batch = model.input_spec.batch(np.asarray(images))
+    return batch.shape[2], batch.shape[3]
 
 
 def traversals(model: Model, image: Array, rows: int = 10, steps: int = 9) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.datasets import SPLITS, Rewritten, Source
 from isthmus.datasets.arrays import npz_bytes, read_npz, write_npz
-from isthmus.errors import DataError, UsageError, look_up, printable
+from isthmus.errors import DataError, UsageError, lookup, printable
 from isthmus.imaging.arrays import Array, from_unit
 from isthmus.imaging.picture import Picture, is_picture_name, write_picture
 from isthmus.latents.codec import check_bits, compress, compressed_arrays, decompress
@@ -61,7 +61,7 @@ def encode_data(
     """
     if out.suffix != ".npz":
         raise UsageError(f"Codes go into an .npz, and {printable(str(out))} does not end so.")
-    look_up("split", split, dict.fromkeys(SPLITS))
+    lookup("split", split, dict.fromkeys(SPLITS))
     if bits is not None:
         check_bits(bits)
     check_output(out, overwrite=overwrite)

@@ -1,5 +1,5 @@
-"""The architectures, by name; one file each."""
+"""Networks by name; each is an `Autoencoder`, one file per architecture."""
 
-from isthmus.networks.registry import MODELS, Architecture, Detail, Network, build, propagate
+from isthmus.networks.registry import NETWORKS, Architecture, build, register_network
 
-__all__ = ["MODELS", "Architecture", "Detail", "Network", "build", "propagate"]
+__all__ = ["NETWORKS", "Architecture", "build", "register_network"]

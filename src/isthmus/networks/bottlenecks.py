@@ -17,7 +17,7 @@ LOG_VARIANCE_LIMIT = 12.0
 """A Gaussian code's log-variances are clipped to plus and minus this: a deviation between 0.0025 and 400."""
 
 
-class Code(Protocol):
+class Bottleneck(Protocol):
     """What every kind of code offers."""
 
     @property
@@ -84,7 +84,7 @@ class GaussianCode:
         return self.distribution(encoded)[0]
 
     def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return a reparametrised sample, and the divergence of the distribution from the standard normal one, `(B,)`."""
+        """Return a reparametrized sample, and the divergence of the distribution from the standard normal one, `(B,)`."""
         mean, log_variance = self.distribution(encoded)
         noise = mean.new_empty(mean.shape).normal_(generator=generator)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)
@@ -135,12 +135,12 @@ class InvariantCode:
 def _waste(code: Tensor) -> tuple[Tensor, Tensor]:
     """Return (how far the deviations of numbers `(B, d)` fall short of 1, how far the numbers are correlated)."""
     deviations = (code.var(0, correction=0) + 1e-4).sqrt()
-    centred = code - code.mean(0)
-    covariances = centred.T @ centred / max(1, len(code) - 1)  # (d, d)
+    centerd = code - code.mean(0)
+    covariances = centerd.T @ centerd / max(1, len(code) - 1)  # (d, d)
     return (1 - deviations).relu().mean(), (covariances.square().sum() - covariances.diagonal().square().sum()) / code.shape[1]
 
 
-CODES: dict[str, PointCode | GaussianCode | InvariantCode] = {
+BOTTLENECKS: dict[str, PointCode | GaussianCode | InvariantCode] = {
     "relu": PointCode(rectified=True),
     "linear": PointCode(rectified=False),
     "gaussian": GaussianCode(),

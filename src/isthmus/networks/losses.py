@@ -1,6 +1,6 @@
 """How far an output is from the clean image, by name.
 
-A loss also says what the model's output means: logits (the image is their sigmoid), the image's values themselves, or its colours.
+A loss also says what the model's output means: logits (the image is their sigmoid), the image's values themselves, or its colors.
 Torch is imported where it computes, so that the names are there without it.
 """
 
@@ -30,7 +30,7 @@ class Loss:
     logits: bool = False
     """Whether the model's output is logits."""
     log_volume: Callable[[float], float] | None = None
-    """Logarithm of what normalises exp(-error / beta) for one value, given beta; None where the error is in nats as it is."""
+    """Logarithm of what normalizes exp(-error / beta) for one value, given beta; None where the error is in nats as it is."""
 
     likelihood: ClassVar[bool] = True
     """Whether it is minus the logarithm of a likelihood, up to a constant."""
@@ -102,14 +102,14 @@ AB_SCALE = 110.0
 
 @dataclass(frozen=True)
 class ColorLoss(Loss):
-    """Compare colours alone: a and b of CIELAB. The lightness is what the model has seen."""
+    """Compare colors alone: a and b of CIELAB. The lightness is what the model has seen."""
 
     needs_seen: ClassVar[bool] = True
 
     def outputs(self, channels: int) -> int:
         """Return 2, for a and b."""
         if channels != 3:
-            raise UsageError(f"The losses {' and '.join(COLOR_LOSSES)} are for images in colour; these have {channels} channels.")
+            raise UsageError(f"The losses {' and '.join(COLOR_LOSSES)} are for images in color; these have {channels} channels.")
         return 2
 
     def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -126,24 +126,24 @@ class ColorLoss(Loss):
 
 
 BIN_SIDE = 20
-"""Width of a bin of colours, in a and in b."""
+"""Width of a bin of colors, in a and in b."""
 
 USUAL_CHROMA = 15.0
-"""How fast colours get rarer with their distance from gray, in photographs: by a factor e in so much of a and b."""
+"""How fast colors get rarer with their distance from gray, in photographs: by a factor e in so much of a and b."""
 
 UNIFORM_SHARE = 0.5
-"""Of the weights' prior; the rest is how frequent a colour is (Zhang et al.: lambda)."""
+"""Of the weights' prior; the rest is how frequent a color is (Zhang et al.: lambda)."""
 
 TEMPERATURE = 0.38
-"""Of the annealed mean: below 1, the likelier colours count more (Zhang et al.)."""
+"""Of the annealed mean: below 1, the likelier colors count more (Zhang et al.)."""
 
 
 @dataclass(frozen=True)
 class ColorBinsLoss(ColorLoss):
-    """Predict how likely each of some ninety colours is; rare colours count more, because most of any photograph is nearly gray.
+    """Predict how likely each of some ninety colors is; rare colors count more, because most of any photograph is nearly gray.
 
-    Source: Zhang, Isola and Efros (2016): classes over quantised a and b, rebalanced, and decoded by an annealed mean. Here the
-    bins are twice as wide, the true colour is shared among its four neighbours, and a colour's frequency is an exponential in
+    Source: Zhang, Isola and Efros (2016): classes over quantized a and b, rebalanced, and decoded by an annealed mean. Here the
+    bins are twice as wide, the true color is shared among its four neighbors, and a color's frequency is an exponential in
     its distance from gray.
     """
 
@@ -154,14 +154,14 @@ class ColorBinsLoss(ColorLoss):
     def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
         """Return the weighted cross-entropy of each pixel, in nats: its mean, or with "none" `(B, H, W)`."""
         ab = to_lab(clean)[:, 1:]  # (B, 2, H, W)
-        centres = output.new_tensor(_bins(), dtype=ab.dtype)  # (Q, 2)
+        centers = output.new_tensor(_bins(), dtype=ab.dtype)  # (Q, 2)
         shares = output.new_ones(1, dtype=ab.dtype)
         for axis in range(2):
-            distance = (ab[:, axis, None] - centres[:, axis, None, None]).abs() / BIN_SIDE
+            distance = (ab[:, axis, None] - centers[:, axis, None, None]).abs() / BIN_SIDE
             shares = shares * (1 - distance).clamp(min=0)  # (B, Q, H, W)
         shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-6)
-        frequency = (-centres.norm(dim=1) / USUAL_CHROMA).softmax(0)
-        weights = 1 / ((1 - UNIFORM_SHARE) * frequency + UNIFORM_SHARE / len(centres))
+        frequency = (-centers.norm(dim=1) / USUAL_CHROMA).softmax(0)
+        weights = 1 / ((1 - UNIFORM_SHARE) * frequency + UNIFORM_SHARE / len(centers))
         weights = weights / (weights * frequency).sum()
         entropy: Tensor = -(shares * output.float().log_softmax(1)).sum(1) * (shares * weights[:, None, None]).sum(1)
         return entropy if reduction == "none" else entropy.mean()
@@ -171,15 +171,15 @@ class ColorBinsLoss(ColorLoss):
         return mean.new_zeros(len(_bins()))
 
     def image(self, output: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Return RGB images of the lightness seen, with the annealed mean of the colours."""
+        """Return RGB images of the lightness seen, with the annealed mean of the colors."""
         shares = (output.float() / TEMPERATURE).softmax(1)
-        centres = shares.new_tensor(_bins())
-        return _colored(seen, (centres.T[None, :, :, None, None] * shares[:, None]).sum(2))
+        centers = shares.new_tensor(_bins())
+        return _colored(seen, (centers.T[None, :, :, None, None] * shares[:, None]).sum(2))
 
 
 @cache
 def _bins() -> tuple[tuple[float, float], ...]:
-    """Return a and b of the bins' centres: those of a grid that a screen can show at some lightness, or that are next to one."""
+    """Return a and b of the bins' centers: those of a grid that a screen can show at some lightness, or that are next to one."""
     import torch
 
     steps = torch.linspace(0, 1, 33, device="cpu")  # also while a network is laid out on no device
@@ -197,8 +197,8 @@ def _colored(seen: Tensor | None, ab: Tensor) -> Tensor:
 
 
 COLOR_LOSSES: dict[str, Loss] = {
-    "ab": ColorLoss("squared error of the colours alone, CIELAB's a and b", "mse_loss"),
-    "ab-bins": ColorBinsLoss("cross-entropy of a pixel's colour among ninety, the rare ones weighted up", ""),
+    "ab": ColorLoss("squared error of the colors alone, CIELAB's a and b", "mse_loss"),
+    "ab-bins": ColorBinsLoss("cross-entropy of a pixel's color among ninety, the rare ones weighted up", ""),
 }
 
 LOSSES: dict[str, Loss] = {

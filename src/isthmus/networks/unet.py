@@ -3,7 +3,7 @@
 Made for a processor: dense 3x3 convolutions on few, wide pixels are what it computes fastest. The image's 2 x 2 pixels become
 channels, so that no layer works at full resolution; the output is what it sees plus a correction.
 
-Source: Zhang et al. (2021), DRUNet: a U-Net of residual blocks without normalisation, strided 2x2 convolutions between its
+Source: Zhang et al. (2021), DRUNet: a U-Net of residual blocks without normalization, strided 2x2 convolutions between its
 levels, detail added on the way out; Shi et al. (2016) for pixels as channels, as Zhang et al. (2018), FFDNet, apply it. Here two
 levels, and a thirtieth of DRUNet's parameters.
 """
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isthmus.networks import Detail
-from isthmus.networks.bottlenecks import Code
+from isthmus.networks.base import Autoencoder, Detail
+from isthmus.networks.bottlenecks import Bottleneck
 
 FOLD = 2
 """Pixels that become channels, on each side."""
@@ -24,12 +24,12 @@ BLOCKS = 2
 """Residual blocks at each level, on the way in and again on the way out."""
 
 
-class Photographic(nn.Module):
+class Photographic(Autoencoder):
     """Correct an image of any size, by what a code map says and the detail beside it.
 
     Args:
         image_shape: (C, H, W) of the images; only C shapes the network.
-        seen_channels: C' of what the encoder sees.
+        input_channels: C' of what the encoder sees.
         code: Channels of the code map, whose sides are the image's divided by 2, and by 2 again for each level.
         hidden: Channels of the levels before the code, from the image inward.
         decoder_hidden: The same for the decoder, from the code outward.
@@ -38,7 +38,7 @@ class Photographic(nn.Module):
     >>> import torch
     >>> from isthmus.networks.bottlenecks import PointCode
     >>> sizes = {"code": 96, "hidden": (64,), "decoder_hidden": (64,)}
-    >>> network = Photographic(image_shape=(3, 64, 64), seen_channels=3, bottleneck=PointCode(rectified=False), **sizes)
+    >>> network = Photographic(image_shape=(3, 64, 64), input_channels=3, bottleneck=PointCode(rectified=False), **sizes)
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 3, 63, 41))[0].shape
     (1036437, torch.Size([2, 96, 16, 11]))
     """
@@ -47,11 +47,11 @@ class Photographic(nn.Module):
         self,
         *,
         image_shape: tuple[int, int, int],
-        seen_channels: int,
+        input_channels: int,
         code: int,
         hidden: tuple[int, ...],
         decoder_hidden: tuple[int, ...],
-        bottleneck: Code,
+        bottleneck: Bottleneck,
     ):
         super().__init__()
         self.bottleneck = bottleneck
@@ -59,8 +59,10 @@ class Photographic(nn.Module):
         inward, outward = (*hidden, code), (code, *decoder_hidden)
         self.stride = FOLD * 2 ** len(hidden)
         scales = [FOLD * 2**level for level in range(len(inward))]
-        self.reach = 4 * FOLD + sum((4 * BLOCKS + 2) * scale for scale in scales)  # head and tail; the blocks, inward and outward
-        self.head = _convolution(seen_channels * FOLD**2, inward[0])
+        self.receptive_radius = 4 * FOLD + sum(
+            (4 * BLOCKS + 2) * scale for scale in scales
+        )  # head and tail; the blocks, inward and outward
+        self.head = _convolution(input_channels * FOLD**2, inward[0])
         self.inward = nn.ModuleList(_blocks(width) for width in inward)
         self.down = nn.ModuleList(nn.Conv2d(*widths, 2, stride=2) for widths in pairwise(inward))
         self.coded = nn.Conv2d(code, code * bottleneck.outputs_per_number, 1)
@@ -68,10 +70,10 @@ class Photographic(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(*widths, 2, stride=2) for widths in pairwise(outward))
         self.beside = nn.ModuleList(nn.Conv2d(*widths, 1) for widths in zip(reversed(hidden), decoder_hidden, strict=True))
         self.tail = _convolution(outward[-1], channels * FOLD**2, gain=0.1)
-        self.through = nn.Parameter(torch.zeros(channels, seen_channels))  # how much of each channel seen goes into each given
+        self.through = nn.Parameter(torch.zeros(channels, input_channels))  # how much of each channel seen goes into each given
         with torch.no_grad():
             for channel in range(channels):
-                self.through[channel, min(channel, seen_channels - 1)] = 1
+                self.through[channel, min(channel, input_channels - 1)] = 1
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code map of, for a batch `(B, C', H, W)`, and each level's detail, the image first.

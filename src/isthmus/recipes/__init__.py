@@ -1,6 +1,7 @@
-"""A recipe: data + corruption + model + loss + schedule, and nothing else that matters to the result."""
+"""What to train and how."""
 
-from isthmus.recipes.presets import RECIPES, base_fields, find_recipe
+from isthmus.recipes.presets import PRESETS, base_fields, find_recipe
 from isthmus.recipes.recipe import Recipe
+from isthmus.recipes.tasks import Task, register_task
 
-__all__ = ["RECIPES", "Recipe", "base_fields", "find_recipe"]
+__all__ = ["PRESETS", "Recipe", "Task", "base_fields", "find_recipe", "register_task"]

@@ -1,4 +1,4 @@
-"""What a model learns from and is measured on: clean images, and what has become of them."""
+"""From clean images to (clean, degraded, network input), in training and at inference."""
 
 from __future__ import annotations
 
@@ -7,107 +7,120 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Generator, Tensor
 
 from isthmus.corruptions import parse
 from isthmus.imaging.arrays import Array, in_channels, middle, to_unit
-from isthmus.recipes import Recipe
+from isthmus.recipes.recipe import Recipe
 from isthmus.recipes.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Example:
-    """Images of one size: clean, damaged, and as the model sees them."""
+class Sample:
+    """Images of one size: clean, degraded, and as the network gets them."""
 
     clean: Array
-    """`(n, C, H, W)` float32 in [0, 1]: what the model should give."""
-    damaged: Array
-    """`(n, C', h, w)` float32: what a person has at work; for a model that enlarges, smaller."""
-    seen: Array
-    """`(n, C', H, W)` float32: what the model sees of that."""
-    enlarges: int = 1
-    """How many times as long the sides of what is seen are as those of what a person has, before what is too much is cut off."""
+    """`(n, C, H, W)` float32 in [0, 1]: the target."""
+    degraded: Array
+    """`(n, C', h, w)` float32: what a user has; for an upscaler, smaller."""
+    model_input: Array
+    """`(n, C', H, W)` float32: what the network gets."""
+    scale: int = 1
+    """How many times longer the sides of the network's input are than those of the degraded image, before cropping."""
 
     def __len__(self) -> int:
         return len(self.clean)
 
-    def take(self, chosen: slice | Array) -> Example:
+    def take(self, chosen: slice | Array) -> Sample:
         """Return some of the images."""
-        return replace(self, clean=self.clean[chosen], damaged=self.damaged[chosen], seen=self.seen[chosen])
+        return replace(self, clean=self.clean[chosen], degraded=self.degraded[chosen], model_input=self.model_input[chosen])
 
-    def middle(self, side: int) -> Example:
-        """Return the middles of the images, at most so many pixels high and wide; of damaged ones, what is seen."""
-        clean, seen = (middle(images, side) for images in (self.clean, self.seen))
-        return Example(clean=clean, damaged=seen, seen=seen)
+    def middle(self, side: int) -> Sample:
+        """Return center crops, at most so many pixels high and wide; the degraded images become the network's inputs."""
+        clean, model_input = (middle(images, side) for images in (self.clean, self.model_input))
+        return Sample(clean=clean, degraded=model_input, model_input=model_input)
 
     @cached_property
-    def as_it_is(self) -> Array:
-        """What is seen, `(n, C, H, W)`: gray in as many channels as are wanted, without a mask, clipped to what an image holds."""
-        return np.clip(in_channels(self.seen, self.clean.shape[1]), 0, 1)
+    def degraded_as_image(self) -> Array:
+        """The network's input as images `(n, C, H, W)` in [0, 1]: in the target's channels, without a mask."""
+        return np.clip(in_channels(self.model_input, self.clean.shape[1]), 0, 1)
 
     @cached_property
     def strengths(self) -> Array:
-        """How strong the damage is, `(n,)`: the root of the mean squared difference from the clean image."""
-        seen = in_channels(self.seen, self.clean.shape[1])
-        return np.array([np.sqrt(np.square(a - b).mean()) for a, b in zip(seen, self.clean, strict=True)])
+        """How strong the degradation is, `(n,)`: root mean squared difference from the clean image."""
+        inputs = in_channels(self.model_input, self.clean.shape[1])
+        return np.array([np.sqrt(np.square(a - b).mean()) for a, b in zip(inputs, self.clean, strict=True)])
 
 
-class ExampleMaker:
-    """Makes examples as a recipe says: prepares images, and damages them.
+class Degradation:
+    """What a recipe does to images before the network gets them.
 
     Args:
-        recipe: What is learnt, and how.
+        recipe: A complete recipe.
     """
 
     def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+        self.task = TASKS[recipe.task]
+        self.target = self.task.target
         self.preparation = parse(recipe.prepare)
-        self.corruption = parse(recipe.corruption)
+        self.corruption = parse(recipe.corruption or "nothing")
+
+    @property
+    def in_range(self) -> bool:
+        """Whether the network's inputs lie in [0, 1]."""
+        return self.corruption.stays_in_range and self.target.inputs_in_range
+
+    def training_pair(self, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return (network inputs `(B, C', H, W)`, targets `(B, C, H, W)`) for a prepared batch of the dataset."""
+        degraded, target = self.target.sample(batch, self.corruption, generator)
+        return self.corruption.to_model_input(degraded)[..., : target.shape[-2], : target.shape[-1]], target
 
     def prepare(self, images: Array, seed: int = 0) -> Array:
-        """Return what the model should give for images: the recipe's preparation, applied to them.
+        """Return the targets for images: the recipe's preparation, applied to them.
 
         Args:
             images: `(n, C, H, W)`, as images have it.
-            seed: The same seed gives the same chance.
+            seed: Random seed.
 
         Returns:
             `(n, C, H, W)` float32.
         """
-        generator = torch.Generator().manual_seed(seed)
-        return self.preparation(torch.from_numpy(to_unit(images)), generator).numpy()
+        return self.preparation(torch.from_numpy(to_unit(images)), Generator().manual_seed(seed)).numpy()
 
     def corrupt(self, clean: Array, seed: int = 0) -> Array:
-        """Return what the model would see of clean images: the corruption that it has learnt to undo, applied to them.
+        """Return the network's inputs for clean images.
 
         Args:
             clean: `(n, C, H, W)` floats in [0, 1].
-            seed: The same seed gives the same corruption.
+            seed: Random seed.
 
         Returns:
             `(n, C', H, W)` float32.
         """
-        generator = torch.Generator().manual_seed(seed)
-        return self.corruption(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator).numpy()
+        return self.corruption(_floats(clean), Generator().manual_seed(seed)).numpy()
 
-    def at_work(self, images: Array, seed: int = 0) -> Array:
-        """Return what a person would have of images `(n, C, H, W)` in [0, 1]: mostly, what the corruption makes of them."""
-        return self._example(images, seed, at_work=True).damaged
+    def at_inference(self, images: Array, seed: int = 0) -> Array:
+        """Return what a user would have of images `(n, C, H, W)` in [0, 1]: mostly, the corrupted ones."""
+        return self._sample(images, seed, at_inference=True).degraded
 
-    def example(self, images: Array, seed: int = 0, *, at_work: bool = True) -> Example:
-        """Return what becomes of a data set's images.
+    def sample(self, images: Array, seed: int = 0, *, at_inference: bool = True) -> Sample:
+        """Return clean, degraded and input images for a dataset's images.
 
         Args:
             images: `(n, C, H, W)`, as images have it.
-            seed: The same seed gives the same chance.
-            at_work: Damage them as the model meets them at work, where that is another thing than what it learns from.
+            seed: Random seed.
+            at_inference: Degrade them as a user's images are, where that differs from training.
         """
-        return self._example(self.prepare(images, seed), seed, at_work=at_work)
+        return self._sample(self.prepare(images, seed), seed, at_inference=at_inference)
 
-    def _example(self, clean: Array, seed: int, *, at_work: bool) -> Example:
-        if at_work and TASKS[self.recipe.task].clean_at_work:
-            return Example(clean=clean, damaged=clean, seen=clean)
-        generator = torch.Generator().manual_seed(seed)
-        damaged, wanted = self.corruption.examples(torch.from_numpy(np.ascontiguousarray(clean, np.float32)), generator)
-        seen = self.corruption.as_seen(damaged)[..., : wanted.shape[-2], : wanted.shape[-1]]
-        parts = {name: part.contiguous().numpy() for name, part in (("clean", wanted), ("damaged", damaged), ("seen", seen))}
-        return Example(**parts, enlarges=self.corruption.enlarges)
+    def _sample(self, clean: Array, seed: int, *, at_inference: bool) -> Sample:
+        if at_inference and self.task.clean_input:
+            return Sample(clean=clean, degraded=clean, model_input=clean)
+        degraded, target = self.target.sample(_floats(clean), self.corruption, Generator().manual_seed(seed))
+        model_input = self.corruption.to_model_input(degraded)[..., : target.shape[-2], : target.shape[-1]]
+        parts = {"clean": target, "degraded": degraded, "model_input": model_input}
+        return Sample(**{name: part.contiguous().numpy() for name, part in parts.items()}, scale=self.corruption.scale_factor)
+
+
+def _floats(images: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images, np.float32))

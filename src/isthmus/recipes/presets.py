@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import UsageError, look_up, printable
+from isthmus.errors import UsageError, lookup, printable
 from isthmus.recipes.chapter import CHAPTER
 from isthmus.recipes.recipe import Recipe
 
-RECIPES: dict[str, Recipe] = {
+PRESETS: dict[str, Recipe] = {
     **{f"chapter-{name}": chapter.recipe for name, chapter in CHAPTER.items()},
     "dense-best": Recipe(model="dense", code=32, hidden=(1024, 512), code_kind="linear", epochs=20, learning_rate=2e-3),
     "conv-best": Recipe(model="conv", code=32, hidden=(16, 32, 64), code_kind="linear", epochs=10, learning_rate=5e-3),
@@ -40,14 +40,15 @@ RECIPES: dict[str, Recipe] = {
 
 
 REPLACED = {
-    "epochs": "budget",
-    "budget": "epochs",
-    "noise": "corruption",
-    "factor": "corruption",
-    "task": "corruption",
-    "hidden": "decoder_hidden",
+    "epochs": ("budget",),
+    "budget": ("epochs",),
+    "noise": ("corruption", "factor"),
+    "factor": ("corruption", "noise"),
+    "corruption": ("noise", "factor"),
+    "task": ("corruption", "noise", "factor"),
+    "hidden": ("decoder_hidden",),
 }
-"""Which field of a recipe to begin from a given one replaces, besides itself."""
+"""Fields of a preset that a given field replaces, besides itself."""
 
 
 def find_recipe(name: str) -> Recipe:
@@ -57,7 +58,7 @@ def find_recipe(name: str) -> Recipe:
         UsageError: If there is no such name or file, or the file holds no recipe.
     """
     if not name.endswith(".json"):
-        return look_up("recipe", name, RECIPES)
+        return lookup("recipe", name, PRESETS)
     try:
         values = json.loads(Path(name).read_bytes())
     except OSError as error:
@@ -66,7 +67,7 @@ def find_recipe(name: str) -> Recipe:
         raise UsageError(f"{printable(name)} is no recipe: it is not valid JSON ({error}).") from None
     if not isinstance(values, dict):
         raise UsageError(f"{printable(name)} is no recipe: it is not a JSON object of fields.")
-    return Recipe.of(values)
+    return Recipe.from_json(values)
 
 
 def base_fields(name: str, given: set[str]) -> dict[str, Any]:
@@ -75,5 +76,5 @@ def base_fields(name: str, given: set[str]) -> dict[str, Any]:
     >>> "epochs" in base_fields("vae", given={"budget"})
     False
     """
-    replaced = {"data", *given, *(REPLACED[field] for field in given if field in REPLACED)}
-    return {key: value for key, value in find_recipe(name).to_json().items() if key not in replaced and value not in (None, "")}
+    replaced = {*given, *(old for field in given for old in REPLACED.get(field, ()))}
+    return {key: value for key, value in find_recipe(name).to_json().items() if key not in replaced}

@@ -1,12 +1,14 @@
-"""What a model can learn to undo, by name: the project on one screen.
+"""The tasks by name: the project on one screen.
 
-A task is a corruption: from a batch of clean images it makes what the model sees, and the clean image is what is wanted.
-Nothing else distinguishes the tasks, and the training loop knows nothing else.
+A task is a corruption to undo: from a batch of clean images it makes the network's input, and the clean image is the target.
+Where no clean image is degraded (pairs, noisy images alone), the task says so by its target. The training loop knows nothing else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from isthmus.corruptions import Corruption, Downscale, Erase, GaussianNoise, Given, Grayscale, Jpeg, Mask, Neighbours, Nothing, Warp
+from isthmus.corruptions import Corruption, Downscale, Erase, GaussianNoise, Grayscale, Jpeg, Mask, Nothing, Warp
+from isthmus.plugins import Registry
+from isthmus.recipes.targets import CleanTarget, NeighborTarget, PairTarget
 
 
 @dataclass(frozen=True)
@@ -14,23 +16,38 @@ class Task:
     """One row of the table."""
 
     corruption: Corruption
-    """What is done to the clean image, unless a recipe says otherwise."""
+    """What happens to the input, unless a recipe says otherwise."""
     learns: str
-    """What the model learns by undoing it."""
-    clean_at_work: bool = False
-    """Whether the trained model is given images as they are: the corruption was there only to learn from."""
-    loss: str = ""
-    """What is made small, unless a recipe says otherwise; without it, the architecture's usual loss."""
+    """What the network learns to predict."""
+    clean_input: bool = False
+    """Whether the trained model gets images as they are: the corruption is for training only."""
+    loss: str | None = None
+    """The loss, unless a recipe says otherwise; None for the network's default."""
+    target: CleanTarget = field(default_factory=CleanTarget)
+    """How inputs and targets come from the dataset."""
 
 
-TASKS: dict[str, Task] = {
-    "reconstruct": Task(Nothing(), "a short code of the image"),
-    "denoise": Task(GaussianNoise(0.5), "the image without its noise"),
-    "colorize": Task(Grayscale(), "plausible colours", loss="ab"),
-    "upscale": Task(Downscale(2), "the detail that a small picture has lost"),
-    "repair": Task(Jpeg((10, 80)), "the image before it was compressed"),
-    "inpaint": Task(Mask(), "what was where nothing is seen"),
-    "pairs": Task(Given(), "whatever turns your damaged images into the clean ones that you give beside them"),
-    "noisy": Task(Neighbours(), "the image without its noise, from noisy images alone", clean_at_work=True),
-    "describe": Task(Warp() | Erase(), "what an image shows, wherever and however it stands", clean_at_work=True),
-}
+TASKS: Registry[Task] = Registry(
+    "task",
+    "isthmus.tasks",
+    {
+        "reconstruct": Task(Nothing(), "a short code of the image"),
+        "denoise": Task(GaussianNoise(0.5), "the image without its noise"),
+        "colorize": Task(Grayscale(), "plausible colors", loss="ab"),
+        "upscale": Task(Downscale(2), "the detail that a small image has lost"),
+        "repair": Task(Jpeg((10, 80)), "the image before it was compressed"),
+        "inpaint": Task(Mask(), "what was in the missing parts"),
+        "pairs": Task(Nothing(), "what turns your degraded images into your clean ones", target=PairTarget()),
+        "noisy": Task(Nothing(), "the image without its noise, from noisy images alone", clean_input=True, target=NeighborTarget()),
+        "describe": Task(Warp() | Erase(), "what an image shows, wherever and however it stands", clean_input=True),
+    },
+)
+
+
+def register_task(name: str, task: Task) -> None:
+    """Add a task.
+
+    Raises:
+        UsageError: If the name is taken.
+    """
+    TASKS.add(name, task)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,14 @@ from isthmus.evaluation.scorecard import SEED, Scorecard, evaluate
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.inference.device import has_fast_bfloat16
 from isthmus.model import Model
-from isthmus.recipes.beyond import BEYOND
-from isthmus.recipes.chapter import CHAPTER, ChapterModel
+from isthmus.recipes.chapter import BEYOND, CHAPTER, ChapterModel
 from isthmus.recipes.recipe import Recipe
 from isthmus.report import figures
 from isthmus.report.page import Figure, Section, write_report
 from isthmus.report.tables import chapter_table, probe_table, score_table
 from isthmus.storage.atomic import check_output, write_whole
 from isthmus.training.train import train
-from isthmus.training.trainer import Moment
+from isthmus.training.validation import losses
 
 QUICK_DATA = "mnist-5k"
 QUICK_EPOCHS = {"dense": 60, "convolutional": 25, "denoising": 16}
@@ -50,8 +48,7 @@ def reproduce(
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
-    watch: Callable[[str], Callable[[Moment], None]] | None = None,
-    warn: Callable[[str], None] = lambda sentence: None,
+    progress: bool | None = None,
 ) -> dict[str, Any]:
     """Train the chapter's three models and write everything about them into a folder.
 
@@ -65,8 +62,7 @@ def reproduce(
         seed: Start of all chance.
         overwrite: Replace what the folder holds.
         resume: Go on with an unfinished run in the folder.
-        watch: Given a model's title, returns what is called with every `Moment` of its training.
-        warn: Called with a sentence where something deserves attention.
+        progress: Whether to show progress on stderr; by default, on a terminal and in a notebook.
 
     Returns:
         Every number of the page.
@@ -86,14 +82,14 @@ def reproduce(
 
     def learn(name: str, title: str, recipe: Recipe) -> tuple[Model, Scorecard]:
         model = train(
-            replace(recipe, data=data, seed=seed),
+            data,
+            replace(recipe, seed=seed),
             out=folder / f"{name}.safetensors",
             overwrite=overwrite,
             resume=resume,
             device=device,
             data_dir=data_dir,
-            watch=watch(title) if watch else None,
-            warn=warn,
+            progress=progress,
         )
         return model, evaluate(model, data, split="test", data_dir=data_dir)
 
@@ -106,7 +102,7 @@ def reproduce(
     train_set = source.read("train")
     probes = {name: compare_codes(model, train_set.take(PROBED), test.take(PROBED)).to_json() for name, model in models.items()}
     results = {
-        "data": {"name": data, "train_images": models["dense"].about["data"]["shape"][0], "test_images": len(test)},
+        "data": {"name": data, "train_images": models["dense"].info.data["shape"][0], "test_images": len(test)},
         "schedule": "the book's" if as_in_the_book else "quick" if quick else "ours",
         "seed": seed,
         "bfloat16": has_fast_bfloat16(models["dense"].device),
@@ -123,10 +119,10 @@ def reproduce(
 
 def _row(chapter: ChapterModel, model: Model, card: Scorecard) -> dict[str, Any]:
     ours, pca = card.scores[0], card.scores[1]
-    history = model.about["history"]
+    history = model.info.history
     return {
         "title": chapter.title,
-        "parameters": model.parameters(),
+        "parameters": model.num_parameters,
         "code_numbers": ours.numbers,
         "epochs": len(history),
         "book_epochs": chapter.book_epochs,
@@ -137,7 +133,7 @@ def _row(chapter: ChapterModel, model: Model, card: Scorecard) -> dict[str, Any]
         "pca_numbers": pca.numbers,
         "test_psnr_db": ours.psnr_db,
         "pca_psnr_db": pca.psnr_db,
-        "seconds": model.about["train_seconds"],
+        "seconds": model.info.train_seconds,
         "scorecard": card.to_json(),
         "history": history,
     }
@@ -154,7 +150,7 @@ def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Data
     introduction = Section(
         "",
         [
-            f"Learnt from {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} others, "
+            f"Learned from {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} others, "
             f"in {results['seconds']:.0f} seconds in all. {schedule}",
             "The loss is the mean binary cross-entropy of a pixel, in nats: 0 would need pixels that are all black or white. "
             "PCA, principal components with as many numbers, is what one would use instead of an autoencoder. "
@@ -163,7 +159,7 @@ def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Data
         [chapter_table(results)],
     )
     learning = Section(
-        "How they learnt",
+        "How they learned",
         [
             f"{r['title']}: {r['epochs']} epochs in {r['seconds']:.1f} seconds (the book: {r['book_epochs']})."
             for r in rows.values()
@@ -206,8 +202,8 @@ def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Data
 def _pictures(models: dict[str, Model], train_set: Dataset, test: Dataset) -> Section:
     """Return the chapter's figures."""
     clean = to_unit(test.images[_one_of_each(test)])
-    noisy = models["denoising"].corrupt(clean, SEED)
-    rebuilt = {name: models[name].restore_seen(clean) for name in ("dense", "convolutional")}
+    noisy = models["denoising"].degradation.corrupt(clean, SEED)
+    rebuilt = {name: models[name].engine.restore_inputs(clean) for name in ("dense", "convolutional")}
     label = "" if train_set.labels is None else f"label {train_set.labels[0]}"
     return Section(
         "What the models see and give",
@@ -225,7 +221,7 @@ def _pictures(models: dict[str, Model], train_set: Dataset, test: Dataset) -> Se
             ),
             Figure(
                 "denoised",
-                figures.grid({"noisy": noisy, "denoised": models["denoising"].restore_seen(noisy), "clean": clean}),
+                figures.grid({"noisy": noisy, "denoised": models["denoising"].engine.restore_inputs(noisy), "clean": clean}),
                 "Ten noisy test digits over their denoised selves, and the truth, which the model never saw.",
             ),
         ],
@@ -238,12 +234,12 @@ def _beyond(further: dict[str, tuple[Model, Scorecard]], test: Dataset) -> list[
     sections = []
     for name, (model, card) in further.items():
         more = BEYOND[name]
-        seen = model.corrupt(clean, SEED)
-        rows = {more.seen: seen[:, :1], "restored": model.restore_seen(seen), "truth": clean}
+        seen = model.degradation.corrupt(clean, SEED)
+        rows = {more.seen: seen[:, :1], "restored": model.engine.restore_inputs(seen), "truth": clean}
         sections.append(
             Section(
                 f"Beyond the chapter: {more.title[0].lower()}{more.title[1:]}",
-                [f"Test cross-entropy {card.loss:.4f} nats a pixel, after {model.about['train_seconds']:.0f} seconds."],
+                [f"Test cross-entropy {card.loss:.4f} nats a pixel, after {model.info.train_seconds:.0f} seconds."],
                 [score_table(card.to_json(), more.title)],
                 [Figure(name, figures.grid(rows), f"Ten test digits: {more.seen}, restored, and the truth.")],
             )
@@ -261,11 +257,11 @@ def _one_of_each(test: Dataset) -> Array:
 
 def _worst(model: Model, test: Dataset) -> Figure:
     clean = to_unit(test.images[:1000])
-    seen = model.corrupt(clean, SEED)
-    worst = np.argsort(-model.losses(seen, clean))[:SHOWN]
+    seen = model.degradation.corrupt(clean, SEED)
+    worst = np.argsort(-losses(model, seen, clean))[:SHOWN]
     return Figure(
         "worst",
-        figures.error_map(clean[worst], model.restore_seen(seen[worst])),
+        figures.error_map(clean[worst], model.engine.restore_inputs(seen[worst])),
         "The ten worst of the denoiser, of the first thousand test images: clean, restored, and the difference "
         "(red: too bright, blue: too dark).",
     )

@@ -1,4 +1,4 @@
-"""A page about any model: what it gives, where it fails, how it learnt, where its codes lie, what they are good for."""
+"""A page about any model: what it gives, where it fails, how it learned, where its codes lie, what they are good for."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.datasets import MAX_BAD, Dataset, open_data, train_and_test
+from isthmus.datasets import MAX_BAD, Data, Dataset, open_data, train_and_test
 from isthmus.errors import DataError
 from isthmus.evaluation.metrics import psnr_db
 from isthmus.evaluation.novelty import novelty
 from isthmus.evaluation.probe import compare_codes
 from isthmus.evaluation.scorecard import SEED, measure
 from isthmus.evaluation.test_data import (
-    Pictures,
-    Whole,
+    InMemoryImages,
+    StreamedImages,
     choose,
     example_of,
-    give_back,
     in_channels_of,
     middles,
+    restore_sample,
     size_for,
     takes_clean,
 )
@@ -32,6 +32,7 @@ from isthmus.report import figures
 from isthmus.report.page import Figure, Map, Section, write_report
 from isthmus.report.tables import model_table, probe_table, score_table
 from isthmus.storage.atomic import check_output
+from isthmus.training.validation import losses
 
 SHOWN = 10
 """Images in a row."""
@@ -49,9 +50,9 @@ MAP_PIXELS = 1536
 """Pixels that a side of the map has, about, where these do not decide."""
 
 
-def portray(
+def write_model_report(
     model: Model,
-    data: str | Path | Array,
+    data: Data,
     out: str | Path,
     *,
     data_dir: str | Path | None = None,
@@ -78,15 +79,15 @@ def portray(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     check_output(folder, overwrite=overwrite)
-    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    source = open_data(data, data_dir, max_bad=max_bad)
     subjects = choose(model, source)
     card = measure(model, subjects).to_json()
     about = model.describe()
-    if isinstance(subjects, Pictures):
-        learnt, shown = None, middles(model, subjects, CUT, CUT_SIDE)
+    if isinstance(subjects, StreamedImages):
+        learned, shown = None, middles(model, subjects, CUT, CUT_SIDE)
     else:
         parts = train_and_test(source, size_for(model))
-        learnt, shown = (replace(part, images=in_channels_of(model, part.images)) for part in parts)
+        learned, shown = (replace(part, images=in_channels_of(model, part.images)) for part in parts)
     sections = [
         Section("", [f"{card['data']}."], [model_table(about)]),
         _pictures(model, shown, subjects),
@@ -95,10 +96,10 @@ def portray(
     ]
     if about["history"]:
         drawn = figures.curves({model.recipe.model: about["history"]}, loss=f"loss ({model.recipe.loss})")
-        sections.append(Section("How it learnt", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
-    if learnt:
-        sections += _code_sections(model, learnt, shown)
-    return write_report(folder, f"A {model.recipe.model} autoencoder, and what it learnt", sections)
+        sections.append(Section("How it learned", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
+    if learned:
+        sections += _code_sections(model, learned, shown)
+    return write_report(folder, f"A {model.recipe.model} autoencoder, and what it learned", sections)
 
 
 def _look(test: Dataset) -> tuple[int, float]:
@@ -107,18 +108,18 @@ def _look(test: Dataset) -> tuple[int, float]:
     return (SHOWN if width < 1.2 else SHOWN // 2), width
 
 
-def _pictures(model: Model, test: Dataset, subjects: Whole | Pictures) -> Section:
+def _pictures(model: Model, test: Dataset, subjects: InMemoryImages | StreamedImages) -> Section:
     count, width = _look(test)
     example = example_of(model, test.images[:count], SEED)
-    restored = give_back(model, example)
-    rows = {"given": example.as_it_is, "given back": restored}
-    if not np.array_equal(example.as_it_is, example.clean):
-        rows = {"seen": example.as_it_is, "restored": restored, "clean": example.clean}
+    restored = restore_sample(model, example)
+    rows = {"given": example.degraded_as_image, "given back": restored}
+    if not np.array_equal(example.degraded_as_image, example.clean):
+        rows = {"seen": example.degraded_as_image, "restored": restored, "clean": example.clean}
     captions = [[f"{value:.1f} dB" for value in psnr_db(images, example.clean)] for images in rows.values()]
     captions = [[] if name in ("given", "clean") else texts for name, texts in zip(rows, captions, strict=True)]
-    caption = "Images it has not learnt from."
-    if isinstance(subjects, Pictures):
-        unseen = "Pictures it has not learnt from" if subjects.split == "test" else "Pictures"
+    caption = "Images it has not learned from."
+    if isinstance(subjects, StreamedImages):
+        unseen = "Pictures it has not learned from" if subjects.split == "test" else "StreamedImages"
         caption = f"{unseen}: their middles, {' x '.join(map(str, test.image_shape[1:]))} pixels of each."
     return Section("What it sees and gives", figures=[Figure("pictures", figures.grid(rows, captions, scale=width), caption)])
 
@@ -126,10 +127,10 @@ def _pictures(model: Model, test: Dataset, subjects: Whole | Pictures) -> Sectio
 def _worst(model: Model, test: Dataset) -> Figure:
     count, width = _look(test)
     first = example_of(model, test.images[:1000], SEED)
-    worst = first.take(np.argsort(-model.losses(first.seen, first.clean))[:count])
-    colours = model.loss.needs_seen
-    picture = figures.error_map(worst.clean, give_back(model, worst), colours=colours, scale=width)
-    meant = "how far their colours are apart" if colours else "the difference (red: too bright, blue: too dark)"
+    worst = first.take(np.argsort(-losses(model, first.model_input, first.clean))[:count])
+    colors = model.loss.needs_seen
+    picture = figures.error_map(worst.clean, restore_sample(model, worst), colors=colors, scale=width)
+    meant = "how far their colors are apart" if colors else "the difference (red: too bright, blue: too dark)"
     return Figure("worst", picture, f"The worst of the first {len(first):,}: clean, restored, {meant}.")
 
 
@@ -137,7 +138,7 @@ def _code_sections(model: Model, train: Dataset, test: Dataset) -> list[Section]
     """Return what there is to say of codes: where they are all that an image comes from, and where clean images have some."""
     sections = list(_probe(model, train, test))
     clean = takes_clean(model)
-    if clean and not model.architecture.carries_detail and not model.loss.needs_seen:
+    if clean and model.decodes_codes:
         sections = [*_codes(model, test), *sections, *_inventions(model, test)]
     return [*sections, *_strangest(model, test)] if clean else sections
 
@@ -167,13 +168,13 @@ def _codes(model: Model, test: Dataset) -> list[Section]:
     ]
     flat = codes.reshape(len(codes), -1)
     if len(flat) >= 50:
-        method, neighbours = _neighbour_map(flat)
-        caption = f"The same codes by {method}: neighbours stay neighbours, distances between groups mean little."
-        shown.append(Figure("neighbours", figures.scatter(neighbours, labels), caption))
+        method, neighbors = _neighbor_map(flat)
+        caption = f"The same codes by {method}: neighbors stay neighbors, distances between groups mean little."
+        shown.append(Figure("neighbors", figures.scatter(neighbors, labels), caption))
     return [Section("Where the codes lie", figures=shown)]
 
 
-def _neighbour_map(codes: Array) -> tuple[str, Array]:
+def _neighbor_map(codes: Array) -> tuple[str, Array]:
     """Return (method, positions `(n, 2)`): UMAP where it is installed, else t-SNE."""
     try:
         from umap import UMAP
@@ -213,16 +214,17 @@ def _inventions(model: Model, test: Dataset) -> Sequence[Section]:
 
 
 def _strangest(model: Model, test: Dataset) -> Sequence[Section]:
-    if model.reference is None:
-        return []  # nothing has been learnt
+    if model.statistics is None:
+        return []  # nothing has been learned
     try:
-        found = novelty(model, model.at_work(to_unit(test.images), SEED))
+        found = novelty(model, model.degradation.at_inference(to_unit(test.images), SEED))
     except DataError:
         return []  # there is nothing to compare such images with
     worst = found.strangest[:SHOWN]
     captions = [f"p {found.p_values[i]:.3f}" for i in worst]
     picture = figures.grid(
-        {"strangest": found.dataset.images[worst], "given back": model.restore_seen(found.dataset.images[worst])}, [captions, []]
+        {"strangest": found.dataset.images[worst], "given back": model.engine.restore_inputs(found.dataset.images[worst])},
+        [captions, []],
     )
     text = f"By {found.score}; p is the share of {found.held_out:,} held-out images that are as strange or stranger."
     return [Section("The strangest", [text], figures=[Figure("strangest", picture, f"Of {test.title}, {len(test):,} images.")])]

@@ -40,7 +40,7 @@ SCORE_COLUMNS = {
     "ahead_db": ("isthmus ahead, dB", 2),
     "ssim": ("SSIM", 3),
     "ciede2000": ("CIEDE2000", 2),
-    "colourfulness": ("colourfulness", 1),
+    "colorfulness": ("colorfulness", 1),
     "milliseconds": ("ms/image", 3),
 }
 """What is shown of a score where there is any: heading, and digits after the point."""
@@ -88,7 +88,7 @@ def probe_table(result: dict[str, Any]) -> Table:
         (row["trained_on"], row["tested_on"], str(row["numbers"]), *(f"{100 * row['accuracy'][name]:.2f}" for name in classifiers))
         for row in result["rows"]
     ]
-    return Table(("learnt from", "tested on", "numbers", *(f"{name} %" for name in classifiers)), rows)
+    return Table(("learned from", "tested on", "numbers", *(f"{name} %" for name in classifiers)), rows)
 
 
 def format_probe(result: dict[str, Any]) -> str:
@@ -152,15 +152,15 @@ def _model_facts(about: dict[str, Any]) -> dict[str, str]:
     history = about["history"]
     last = history[-1] if history else None
     size = " x ".join(map(str, about["image_shape"][1:]))
-    squares, colour = about["learnt_from_squares"], _colour(about["image_shape"][0])
-    other = f"{size} pixels, {colour}, {'or any' if about['any_size'] else 'no'} other size"
+    squares, color = about["trained_on_patches"], _color(about["image_shape"][0])
+    other = f"{size} pixels, {color}, {'or any' if about['any_size'] else 'no'} other size"
     return {
-        "learnt to undo": f"{recipe['corruption']} ({recipe['task']})",
+        "learned to undo": f"{recipe['corruption']} ({recipe['task']})",
         "model": f"{recipe['model']}, hidden {hidden}, code {recipe['code']} ({recipe['code_kind']})",
         "parameters": f"{about['parameters']:,}",
-        "images": f"of any size, {colour}; learnt from squares of {size} pixels" if squares else other,
+        "images": f"of any size, {color}; learned from squares of {size} pixels" if squares else other,
         f"code of {'a square' if squares else 'an image'}": f"{about['code_numbers']} numbers for {about['image_numbers']}",
-        "learnt from": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
+        "learned from": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
         "trained": f"{len(history)} epochs, {about['steps']:,} steps, {about['train_seconds']:.1f} s" if history else "",
         "loss": f"{recipe['loss']}: training {last['train_loss']:.4f}, held out {last['held_out_loss']:.4f}" if last else "",
     }
@@ -194,7 +194,7 @@ def format_data(about: dict[str, Any]) -> str:
     return _pairs(
         {
             "data": about["title"],
-            "images": f"{about['images']:,}, {height} x {width} pixels, {_colour(channels)}, {about['dtype']}",
+            "images": f"{about['images']:,}, {height} x {width} pixels, {_color(channels)}, {about['dtype']}",
             "values": f"{about['low']:g} to {about['high']:g}, mean {about['mean']:.3f} (black 0, white 1)",
             "labels": labels + (" ..." if len(about["labels"]) > 12 else ""),
             "cannot be read": "\n".join(about["skipped"]),
@@ -209,7 +209,7 @@ def _pairs(facts: Mapping[str, object]) -> str:
     return "\n".join(f"{key.ljust(width)}  {value}" for key, value in kept.items())
 
 
-def _colour(channels: int) -> str:
+def _color(channels: int) -> str:
     return {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
 
 

@@ -21,10 +21,10 @@ import torch
 from isthmus.errors import ModelFileError, printable
 from isthmus.storage.atomic import write_whole
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when older versions of isthmus could no longer read what this one writes."""
 
-NEEDED_VERSION = {1: "0.1"}
+NEEDED_VERSION = {2: "0.1"}
 """The first isthmus that reads each format version; newer formats carry theirs in the file."""
 
 MAX_HEADER_BYTES = 8_000_000
@@ -87,7 +87,11 @@ def unpack(content: bytes, kind: str, name: str) -> tuple[Tensors, dict[str, Any
     if about["format_version"] > FORMAT_VERSION:
         needed = printable(str(about.get("needs_isthmus", "a newer version")))[:40]
         raise ModelFileError(
-            f"{name} needs isthmus >= {needed} (its format is {about['format_version']}, this one reads {FORMAT_VERSION})."
+            f"{name} needs isthmus >= {needed}: its format is {about['format_version']}, and this one reads {FORMAT_VERSION}."
+        )
+    if about["format_version"] < FORMAT_VERSION:
+        raise ModelFileError(
+            f"{name} has the old format {about['format_version']}, and this isthmus reads {FORMAT_VERSION}. Train the model again."
         )
     if about.get("kind") != kind:
         raise ModelFileError(f"{name} is a {printable(str(about.get('kind')))[:20]} of isthmus, not a {kind}.")

@@ -7,12 +7,9 @@ epoch; and a lock, which the system releases even when the process is killed.
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import filelock
@@ -23,14 +20,13 @@ from isthmus.storage.atomic import named_errors, write_whole
 
 
 class Run:
-    """The folder of the training whose model goes to `out`."""
+    """The folder of one training."""
 
-    def __init__(self, out: Path):
-        self.folder = out.with_suffix(".run")
+    def __init__(self, folder: Path):
+        self.folder = folder
         self.newest = self.folder / "checkpoint.safetensors"
         self.previous = self.folder / "checkpoint.previous.safetensors"
         self.metrics = self.folder / "metrics.jsonl"
-        self.board: Any = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -46,7 +42,7 @@ class Run:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
                 name = printable(str(self.folder))
-                raise UsageError(f"Another training is running in {name}: wait for it, or name another --out.") from None
+                raise UsageError(f"Another training runs in {name}. Wait for it, or choose another `out`.") from None
         try:
             yield
         finally:
@@ -77,32 +73,18 @@ class Run:
             except ModelFileError as error:
                 failure = failure or error
             else:
-                return tensors, about, f"{failure} Going on from the checkpoint before it." if failure else ""
+                return tensors, about, f"{failure} Resuming from the checkpoint before it." if failure else ""
         raise failure or ModelFileError(f"There is no checkpoint in {printable(str(self.folder))}.")
 
-    def begin(self, after_step: int, *, tensorboard: bool = False) -> None:
-        """Keep of the metrics only what a checkpoint at `after_step` had seen; open TensorBoard's files if asked.
-
-        Raises:
-            UsageError: If TensorBoard is not installed.
-        """
+    def begin(self, after_step: int) -> None:
+        """Keep of the metrics only what a checkpoint at `after_step` had seen."""
         kept = [line for line in self._lines() if json.loads(line)["step"] <= after_step]
         write_whole(self.metrics, "".join(line + "\n" for line in kept).encode())
-        if tensorboard:
-            from lightning_fabric.loggers.tensorboard import TensorBoardLogger
-
-            try:
-                self.board = TensorBoardLogger(self.folder, name="tensorboard")
-            except ModuleNotFoundError:
-                raise UsageError("TensorBoard is not installed: pip install 'isthmus[track]'.") from None
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to the metrics."""
         with named_errors(self.metrics), open(self.metrics, "a") as file:
             file.write(json.dumps(record) + "\n")
-        if self.board:
-            numbers = {key: value for key, value in record.items() if key not in ("epoch", "step")}
-            self.board.log_metrics(numbers, step=record["step"])
 
     def discard_checkpoints(self) -> None:
         """Remove what resuming needs: the model is finished, or begins anew."""
@@ -117,37 +99,6 @@ class Run:
         return [line for line in lines if line.startswith("{") and line.endswith("}")]  # the last may have been cut off
 
 
-class StopRequest:
-    """Whether a signal has asked the training to stop."""
-
-    number: int | None = None
-
-    @property
-    def exit_status(self) -> int:
-        """What a process that such a signal ends gives: 130 for SIGINT, 143 for SIGTERM."""
-        return 128 + (self.number or 0)
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Catch the first SIGINT or SIGTERM, so that a step can end and be saved; a second one ends the process at once."""
-    request = StopRequest()
-    before: dict[int, Any] = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        request.number = number
-        for caught in before:
-            signal.signal(caught, signal.SIG_DFL)
-
-    if threading.current_thread() is threading.main_thread():  # only there does Python deliver signals
-        before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def compare(saved: dict[str, Any], current: dict[str, Any], what: str) -> None:
     """Refuse to resume where something has changed.
 
@@ -157,6 +108,6 @@ def compare(saved: dict[str, Any], current: dict[str, Any], what: str) -> None:
     for key in sorted(saved.keys() | current.keys()):
         if saved.get(key) != current.get(key):
             raise IsthmusError(
-                f"The {what} is not the one that this training began with: {key} was {saved.get(key)!r}, "
-                f"and is {current.get(key)!r}. Bring the old one back to resume, or add --overwrite instead of --resume."
+                f"The {what} has changed since this training began: {key} was {saved.get(key)!r} and is {current.get(key)!r}. "
+                "Restore it to resume, or start over with `overwrite=True`."
             )

@@ -11,19 +11,19 @@ from isthmus.datasets import Dataset, Patches
 from isthmus.imaging.arrays import to_unit
 
 
-class Supply(Protocol):
+class Batches(Protocol):
     """Images by number."""
 
     def batch(self, numbers: Tensor, seed: int) -> Tensor:
         """Return the images of some numbers `(B,)`, `(B, C, H, W)` float32 in [0, 1]; the same seed gives the same."""
 
 
-def supply(dataset: Dataset | Patches, device: torch.device) -> Supply:
+def make_batches(dataset: Dataset | Patches, device: torch.device) -> Batches:
     """Return what supplies a data set's images on a device."""
-    return _Cut(dataset, device) if isinstance(dataset, Patches) else _Whole(dataset, device)
+    return _Cut(dataset, device) if isinstance(dataset, Patches) else _WholeImages(dataset, device)
 
 
-class _Whole:
+class _WholeImages:
     """All images on the device, as bytes where they are bytes: a batch is a slice, and nothing is read twice."""
 
     def __init__(self, dataset: Dataset, device: torch.device):

@@ -1,28 +1,61 @@
-"""Training: a recipe becomes a model. `train` is the door; what learns is a `Trainer`."""
+"""`train`: from images and a recipe to a model, with checkpoints and resume."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.datasets import MAX_BAD, open_pairs, to_learn_from
+from isthmus.datasets import MAX_BAD, Data, open_pairs, training_data
 from isthmus.errors import UsageError, printable
-from isthmus.imaging.arrays import Array
 from isthmus.model import Model, load
 from isthmus.recipes import Recipe, base_fields
 from isthmus.storage.atomic import check_output
-from isthmus.storage.run_dir import Run, stop_requests
-from isthmus.training.trainer import VALIDATION_IMAGES, Moment, Trainer
+from isthmus.storage.run_dir import Run
+from isthmus.training.callbacks import Callback, ProgressBar, can_draw
+from isthmus.training.stopping import stop_requests
+from isthmus.training.trainer import VALIDATION_IMAGES, Trainer
 
-LOG = logging.getLogger("isthmus")
+LOG = logging.getLogger(__name__)
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
 
 
 def train(
-    data: Recipe | str | Path | Array,
+    data: Data,
+    recipe: Recipe | str | None = None,
     *,
-    recipe: str = "",
+    task: str | None = None,
+    noise: float | tuple[float, float] | None = None,
+    factor: int | None = None,
+    corruption: str | None = None,
+    prepare: str | None = None,
+    model: str | None = None,
+    code: int | None = None,
+    hidden: tuple[int, ...] | None = None,
+    decoder_hidden: tuple[int, ...] | None = None,
+    code_kind: str | None = None,
+    beta: float | None = None,
+    beta_warm_up: float | None = None,
+    loss: str | None = None,
+    epochs: int | None = None,
+    budget: str | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    schedule: str | None = None,
+    warm_up: float | None = None,
+    ema: float | None = None,
+    clip: float | None = None,
+    size: tuple[int, int] | None = None,
+    patch: int | None = None,
+    precision: str | None = None,
+    seed: int | None = None,
+    clean: Data | None = None,
+    init_from: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -30,76 +63,84 @@ def train(
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
     checkpoint_seconds: float = 10.0,
-    tensorboard: bool = False,
-    watch: Callable[[Moment], None] | None = None,
-    warn: Callable[[str], None] = LOG.warning,
-    **fields: Any,
+    callbacks: Sequence[Callback] = (),
+    progress: bool | None = None,
+    stop: threading.Event | None = None,
 ) -> Model:
-    """Learn from images.
+    """Train a model on images.
+
+    The keywords from `task` to `seed` are the fields of `Recipe`, which says what each means; None keeps the recipe's value.
 
     Args:
-        data: A recipe; or the images (a folder, file, array or name), the recipe's other fields being keywords.
-        recipe: Name or JSON file of a recipe to begin from, which the fields change.
-        out: Where the model file goes; `NAME.run/` beside it holds checkpoints and metrics. Without it, nothing is written.
-        resume: Go on with the unfinished training of `out`; where there is none, begin.
-        overwrite: Begin anew although `out` exists.
-        device: "auto", "cpu", "cuda" or "mps".
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable; they are skipped and named.
+        data: The images: a folder, a file, a name such as "mnist", an array or tensor, a list of images, or a torch Dataset.
+        recipe: A recipe, the name of a preset such as "features", or a JSON file; by default, an empty one.
+        clean: For the task pairs: the clean images, with the same names as the degraded ones, or in the same order.
+        init_from: A model file, or the name of a model that ships, whose weights are the first ones, as far as shapes agree.
+        out: Path of the model file; `NAME.run/` beside it holds checkpoints and metrics. By default, nothing is written.
+        resume: Continue the unfinished training of `out`; where there is none, start.
+        overwrite: Start over although `out` exists.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's images that may be unreadable; isthmus skips and logs them.
         checkpoint_seconds: Time between checkpoints.
-        tensorboard: Also write TensorBoard's event files into the run's folder (needs `isthmus[track]`).
-        watch: Called after steps, some ten times a second at most, and after each epoch.
-        warn: Called with a sentence where something deserves attention.
-        **fields: Fields of `Recipe`.
+        callbacks: Called during the training.
+        progress: Whether to show progress on stderr; by default, on a terminal and in a notebook.
+        stop: Set it, from any thread, to stop after the current step; the state is saved if there is an `out`.
 
     Returns:
         The trained model.
 
     Raises:
         IsthmusError: A sentence for whatever is wrong with the options, the data, the disk, or the loss.
-        Interrupted: After SIGINT or SIGTERM, once the step is done and saved.
+        Interrupted: After SIGINT or SIGTERM, or when `stop` is set, once the step is done and saved.
     """
-    if isinstance(data, Recipe):
-        if fields or recipe:
-            raise UsageError(f"Give either a recipe or its fields ({', '.join(fields) or 'recipe'}), not both.")
-        complete = data
-    else:
-        base = base_fields(recipe, set(fields)) if recipe else {}
-        complete = Recipe.of({**base, "data": str(data) if isinstance(data, str | Path) else "", **fields})
+    given = {name: value for name, value in locals().items() if name in FIELDS and value is not None}
+    chosen = merge(recipe, given)
+    if (clean is not None) != (chosen.task == "pairs"):
+        raise UsageError('`task="pairs"` needs `clean`, the clean images, and no other task takes it.')
     path = Path(out) if out is not None else None
-    if path is not None and resume and path.exists() and not Run(path).has_checkpoint():
-        warn(f"{printable(str(path))} is finished: there is nothing to resume.")
-        return load(path, device=device)
-    if path is not None:
-        _check_out(path, resume=resume, overwrite=overwrite)
-    folder = Path(data_dir) if data_dir is not None else None
-    source = open_pairs(complete.data if isinstance(data, Recipe) else data, complete.clean, folder, max_bad=max_bad)
-    dataset, held_out = to_learn_from(source, complete.size, complete.patch, VALIDATION_IMAGES)
+    run = Run(path.with_suffix(".run")) if path is not None else None
+    if path is not None and run is not None:
+        if resume and path.exists() and not run.has_checkpoint():
+            LOG.warning("%s is finished: there is nothing to resume.", printable(str(path)))
+            return load(path, device=device)
+        _check_out(path, run, resume=resume, overwrite=overwrite)
+    source = open_pairs(data, clean, data_dir, max_bad=max_bad)
+    dataset, held_out = training_data(source, chosen.size, chosen.complete().patch or 0, VALIDATION_IMAGES)
     for skipped in dataset.skipped:
-        warn(f"Skipped {skipped.reason}")
-    trainer = Trainer(complete, dataset, held_out, device=device, watch=watch)
-    if path is None:
-        return trainer.fit()
-    run = Run(path)
-    with run.held(), stop_requests() as stop:
+        LOG.warning("Skipped %s", skipped.reason)
+    with contextlib.ExitStack() as stack:
+        if can_draw() if progress is None else progress:
+            callbacks = [*callbacks, stack.enter_context(ProgressBar(path.stem if path else "training"))]
+        trainer = Trainer(chosen, dataset, held_out, device=device, callbacks=callbacks, init_from=init_from)
+        if path is None or run is None:
+            return trainer.fit(stop=stack.enter_context(stop_requests(stop)) if stop else None)
+        stack.enter_context(run.held())
+        request = stack.enter_context(stop_requests(stop))
         if resume and run.has_checkpoint():
             warning = trainer.resume(run)
             if warning:
-                warn(warning)
+                LOG.warning(warning)
         else:
             run.discard_checkpoints()
-        run.begin(trainer.state.step, tensorboard=tensorboard)
-        model = trainer.fit(run, stop, checkpoint_seconds)
-        model.save(path)
+        run.begin(trainer.state.step)
+        trained = trainer.fit(run, request, checkpoint_seconds)
+        trained.save(path)
         run.discard_checkpoints()
-    return model
+    return trained
 
 
-def _check_out(path: Path, *, resume: bool, overwrite: bool) -> None:
-    run = Run(path)
+def merge(recipe: Recipe | str | None, given: dict[str, Any]) -> Recipe:
+    """Return a recipe, or the preset of a name, with the fields that are given."""
+    if isinstance(recipe, str):
+        return Recipe.from_json({**base_fields(recipe, set(given)), **given})
+    return Recipe.from_json({**(recipe.to_json() if recipe else {}), **given})
+
+
+def _check_out(path: Path, run: Run, *, resume: bool, overwrite: bool) -> None:
     if path.suffix != ".safetensors":
-        raise UsageError(f"A model's name must end in .safetensors, and {printable(str(path))} does not.")
+        raise UsageError(f"The name of a model file must end in .safetensors, and {printable(str(path))} does not.")
     if run.has_checkpoint() and not resume and not overwrite:
         name = printable(str(run.folder))
-        raise UsageError(f"{name} holds an unfinished training: add --resume to go on, or --overwrite to begin anew.")
+        raise UsageError(f"{name} holds an unfinished training. Pass `resume=True` to continue, or `overwrite=True` to start over.")
     check_output(path, overwrite=overwrite or resume)

@@ -12,52 +12,39 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from isthmus.corruptions import parse
 from isthmus.datasets import Dataset, Patches
 from isthmus.errors import DivergenceError, Interrupted, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, to_unit
-from isthmus.inference.reference import FIT_CODES, MAX_NUMBERS
+from isthmus.inference.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, TrainingStatistics
 from isthmus.model import Model, load
-from isthmus.networks import Network, propagate
 from isthmus.recipes import Recipe
-from isthmus.storage.run_dir import Run, StopRequest, compare
-from isthmus.training.batches import supply
-
-BETAS = {"one-cycle": (0.9, 0.99), "constant": (0.9, 0.999)}
-"""Adam's memory. A short one follows a rate that rises and falls within a few thousand steps (docs/experiments.md)."""
+from isthmus.recipes.tasks import TASKS
+from isthmus.recipes.training_info import TrainingInfo
+from isthmus.storage.run_dir import Run, compare
+from isthmus.training.batches import make_batches
+from isthmus.training.callbacks import Callback, TrainingProgress
+from isthmus.training.schedules import SCHEDULES
+from isthmus.training.stopping import StopRequest
+from isthmus.training.validation import losses
 
 VALIDATION_IMAGES = 1000
 """At most as many held-out images are looked at after each epoch."""
 
+REPORT_SECONDS = 0.1
+"""Time between two calls of `Callback.on_step`, at least."""
+
 CHECK_STEPS = 50
 """The loss is read, and found finite or not, every so many steps: reading it waits for the device."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """Where a training stands, for whoever watches."""
-
-    share: float
-    """Of the whole training, in [0, 1]."""
-    epoch: int
-    """Epochs completed."""
-    seconds: float
-    """Time spent, that before a resume included."""
-    loss: float
-    """Mean training loss of this epoch so far."""
-    validation: float | None = None
-    """Mean loss on held-out images, at an epoch's end."""
-    try_out: Callable[[int], tuple[Array, Array, Array]]
-    """Returns, for so many held-out images, what the model sees, what it gives by now, and what it should give; each
-    `(n, C, H, W)` in [0, 1]. To be called before the next step."""
 
 
 @dataclass
@@ -84,7 +71,11 @@ class Trainer:
         dataset: The images to learn from.
         held_out: Images that are only looked at, after each epoch.
         device: "auto", "cpu", "cuda" or "mps".
-        watch: Called with every `Moment`.
+        callbacks: Called with every `TrainingProgress`.
+        init_from: A model whose weights are the first ones, as far as shapes agree.
+
+    Raises:
+        UsageError: If the network cannot learn the task, or `init_from` shares too few weights.
     """
 
     def __init__(
@@ -94,44 +85,44 @@ class Trainer:
         held_out: Dataset,
         *,
         device: str = "auto",
-        watch: Callable[[Moment], None] | None = None,
+        callbacks: Sequence[Callback] = (),
+        init_from: str | Path | None = None,
     ):
-        self.recipe = recipe
-        self.watch = watch
-        self.about: dict[str, Any] = {
-            "data": dataset.fingerprint(),
-            "skipped": [printable(skipped.name) for skipped in dataset.skipped],
-        }
+        self.recipe = recipe = recipe.complete()
+        self.callbacks = callbacks
+        info = TrainingInfo(data=dataset.fingerprint(), skipped=len(dataset.skipped))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             channels, height, width = dataset.image_shape
-            shape = (parse(recipe.corruption).image_channels(channels), height, width)
-            self.model = Model(recipe, shape, self.about, device=device)
+            shape = (TASKS[recipe.task].target.image_channels(channels), height, width)
+            self.model = Model(recipe, shape, info, device=device)
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         self.fabric = Fabric(
-            accelerator=self.model.device.type, devices=1, precision="bf16-mixed" if self.model.bfloat16 else "32-true"
+            accelerator=self.model.device.type, devices=1, precision="bf16-mixed" if self.model.engine.bfloat16 else "32-true"
         )
         self.adam = torch.optim.Adam(
-            self.model.network.parameters(), lr=recipe.learning_rate, betas=BETAS[recipe.schedule], fused=True
+            self.model.network.parameters(), lr=recipe.learning_rate or 0.0, betas=SCHEDULES[recipe.schedule].betas, fused=True
         )
         _, self.optimizer = self.fabric.setup(self.model.network, self.adam)
         self.dataset = dataset
-        self.supply = supply(dataset, self.model.device)
+        self.batches = make_batches(dataset, self.model.device)
         mean = torch.from_numpy(to_unit(dataset.some(1000, recipe.seed).images).mean((0, 2, 3)))
         start = self.model.loss.start(mean[-shape[0] :])  # of pairs, that of the clean ones
-        cast(Network, self.model.network).start_from(start.to(self.model.device))
-        if recipe.start:
-            self.model.start_from(load(recipe.start, device=device))
-        mean_of = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+        self.model.network.start_from(start.to(self.model.device))
+        if init_from is not None:
+            self._take_over(load(init_from, device=device))
+        mean_of = get_ema_multi_avg_fn(recipe.ema or 0.0)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.model.network, multi_avg_fn=mean_of) if recipe.ema else None
         architecture = self.model.architecture
         self.usual = held_out.images[:VALIDATION_IMAGES]
-        self.held_out = self.model.example(self.usual, recipe.seed, at_work=False)
-        if not architecture.any_size and self.held_out.seen.shape[2:] != shape[1:]:
-            raise UsageError(f"A {recipe.model} model takes one size only, and what --task {recipe.task} teaches is half as large.")
+        self.held_out = self.model.degradation.sample(self.usual, recipe.seed, at_inference=False)
+        if not architecture.any_size and self.held_out.model_input.shape[2:] != shape[1:]:
+            raise UsageError(
+                f'A {recipe.model} model takes one size only, and `task="{recipe.task}"` trains on half-size images. Use conv.'
+            )
         self.batch_size = recipe.batch_size or max(1, architecture.batch_pixels // math.prod(dataset.image_shape[1:]))
-        self.batches = math.ceil(len(dataset) / self.batch_size)
+        self.steps_per_epoch = math.ceil(len(dataset) / self.batch_size)
         self.generator = torch.Generator(self.model.device)
         self.order: torch.Tensor | None = None  # of the images, in the epoch under way
         self.budget_seconds = recipe.budget_seconds
@@ -155,38 +146,41 @@ class Trainer:
         """
         state = self.state
         began = time.monotonic() - state.seconds
-        last_checkpoint = last_moment = time.monotonic()
+        last_checkpoint = last_report = time.monotonic()
         self.model.network.train()
         torch.set_flush_denormal(True)  # numbers too small to matter, which the processor computes slowly
-        while self.share() < 1:
-            self.step()
-            now = time.monotonic()
-            state.seconds = now - began
-            at_check = state.step % CHECK_STEPS == 0 or state.position == self.batches
-            if at_check and not math.isfinite(self.loss_sum.item()):
-                raise self._diverged(run)
-            if state.position == self.batches:
+        try:
+            while self.share() < 1:
+                self.step()
+                now = time.monotonic()
+                state.seconds = now - began
+                at_check = state.step % CHECK_STEPS == 0 or state.position == self.steps_per_epoch
+                if at_check and not math.isfinite(self.loss_sum.item()):
+                    raise self._diverged(run)
+                if state.position == self.steps_per_epoch:
+                    self._end_epoch(run)
+                elif at_check and self.callbacks and now - last_report > REPORT_SECONDS:
+                    last_report = now
+                    progress = self._progress(self.loss_sum.item() / max(1, state.position))
+                    for callback in self.callbacks:
+                        callback.on_step(progress)
+                if stop and stop.is_set():
+                    self._stop(run, stop)
+                if run and at_check and now - last_checkpoint > checkpoint_seconds:
+                    self.checkpoint(run)
+                    last_checkpoint = time.monotonic()
+            if state.position:  # a budget ends within an epoch
                 self._end_epoch(run)
-            elif at_check and self.watch and now - last_moment > 0.1:
-                last_moment = now
-                self.watch(self._moment(self.loss_sum.item() / max(1, state.position)))
-            if stop and stop.number is not None:
-                if not run:
-                    raise Interrupted("Stopped.", stop.exit_status)
-                self.checkpoint(run)
-                raise Interrupted(f"Stopped and saved in {printable(str(run.folder))}: add --resume to go on.", stop.exit_status)
-            if run and at_check and now - last_checkpoint > checkpoint_seconds:
-                self.checkpoint(run)
-                last_checkpoint = time.monotonic()
-        if state.position:  # a budget ends within an epoch
-            self._end_epoch(run)
-        torch.set_flush_denormal(False)
-        self.model.network.eval()
+        finally:
+            torch.set_flush_denormal(False)
+            self.model.network.eval()
         if self.averaged:
             self._take(self.averaged.module)
         if remember:
             self._remember()
-        self.about |= {"history": state.history, "steps": state.step, "train_seconds": round(state.seconds, 3)}
+        self._record()
+        for callback in self.callbacks:
+            callback.on_end(self.model)
         return self.model
 
     def step(self) -> None:
@@ -195,20 +189,19 @@ class Trainer:
         share = self.share()
         self._set_rate(share)
         if self.order is None or state.position == 0:
-            chance = torch.Generator().manual_seed(self._chance("order", 0))
-            self.order = torch.randperm(len(self.dataset), generator=chance).to(self.model.device)
+            rng = torch.Generator().manual_seed(self._seed_of("order", 0))
+            self.order = torch.randperm(len(self.dataset), generator=rng).to(self.model.device)
         chosen = self.order[state.position * self.batch_size : (state.position + 1) * self.batch_size]
-        batch = self.supply.batch(chosen, self._chance("cut", state.position))  # (B, C, H, W)
-        self.generator.manual_seed(self._chance("corruption", state.position))
-        clean = self.model.preparation(batch, self.generator)  # (B, C, H, W)
+        batch = self.batches.batch(chosen, self._seed_of("cut", state.position))  # (B, C, H, W)
+        self.generator.manual_seed(self._seed_of("corruption", state.position))
+        clean = self.model.degradation.preparation(batch, self.generator)  # (B, C, H, W)
         views = self.model.bottleneck.views
         copies = clean if views == 1 else clean.repeat(views, 1, 1, 1)
-        damaged, wanted = self.model.corruption.examples(copies, self.generator)
-        clean = wanted[: len(batch)]
-        seen = self.model.corruption.as_seen(damaged)[..., : clean.shape[-2], : clean.shape[-1]]  # (views x B, C', H, W)
-        network = cast(Network, self.model.network)
+        inputs, targets = self.model.degradation.training_pair(copies, self.generator)  # (views x B, C', H, W)
+        clean = targets[: len(batch)]
         with self.fabric.autocast():  # in one process the wrapped network would only add its 20 microseconds
-            output, divergence = propagate(network, seen.contiguous(memory_format=torch.channels_last), self.generator)
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            output, divergence = self.model.network.training_pass(inputs, self.generator)
         weight = recipe.beta * min(1.0, share / recipe.beta_warm_up if recipe.beta_warm_up else 1.0)
         loss = self.model.loss(output, clean) + divergence.mean() * (weight / clean[0].numel())
         self.fabric.backward(loss)
@@ -226,7 +219,7 @@ class Trainer:
         """Return how much of the training is done, in [0, 1] or a little above: of the steps, or of the budget."""
         if self.budget_seconds:
             return self.state.seconds / self.budget_seconds
-        return self.state.step / (self.recipe.epochs * self.batches)
+        return self.state.step / ((self.recipe.epochs or 1) * self.steps_per_epoch)
 
     def checkpoint(self, run: Run) -> None:
         """Write everything that `resume` needs."""
@@ -235,7 +228,8 @@ class Trainer:
             tensors |= {f"adam.{index}.{name}": tensor for name, tensor in memory.items()}
         if self.averaged:
             tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.module.state_dict().items()}
-        run.save({**tensors, "loss_sum": self.loss_sum}, {"recipe": self.recipe.to_json(), **self.about, "state": vars(self.state)})
+        about = {"recipe": self.recipe.to_json(), "data": self.model.info.data, "state": vars(self.state)}
+        run.save({**tensors, "loss_sum": self.loss_sum}, about)
 
     def resume(self, run: Run) -> str:
         """Take up a run's last checkpoint; return a warning, or "".
@@ -246,7 +240,7 @@ class Trainer:
         """
         tensors, about, warning = run.load()
         compare(about["recipe"], self.recipe.to_json(), "recipe")
-        compare(about["data"], self.about["data"], "data")
+        compare({**about["data"], "title": ""}, {**self.model.info.data, "title": ""}, "data")  # they may have been moved
         self.model.network.load_state_dict({name: tensors[f"network.{name}"] for name in self.model.network.state_dict()})
         for index, parameter in enumerate(self.model.network.parameters()):
             memory = {name.split(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"adam.{index}.")}
@@ -265,7 +259,7 @@ class Trainer:
         loss = self.loss_sum.item() / state.position
         self.model.network.eval()
         with self._averaged():
-            validation = float(self.model.losses(self.held_out.seen, self.held_out.clean).mean())
+            validation = float(losses(self.model, self.held_out.model_input, self.held_out.clean).mean())
         if not math.isfinite(validation):
             raise self._diverged(run)
         state.epoch += 1
@@ -281,32 +275,68 @@ class Trainer:
         state.history.append(record)
         if run:
             run.log(record)
-        if self.watch:
-            self.watch(self._moment(loss, validation))
+        progress = self._progress(loss, validation)
+        for callback in self.callbacks:
+            callback.on_epoch_end(progress)
         self.model.network.train()
         self.loss_sum.zero_()
 
     def _remember(self) -> None:
-        """Let the model remember training images and held-out ones, as it will be given them: not prepared."""
-        count = FIT_CODES if math.prod(self.model.code_shape()) <= MAX_NUMBERS else 1
-        images = self.dataset.some(count, self.recipe.seed).images
-        self.model.remember(*(self.model.at_work(to_unit(some), self.recipe.seed) for some in (images, self.usual)))
+        """Fit the model's statistics to training images and held-out ones, as the model will get them: not prepared."""
+        model, recipe = self.model, self.recipe
+        shape = model.code_shape()
+        small = math.prod(shape) <= MAX_NUMBERS
+        images = self.dataset.some(FIT_CODES if small else 1, recipe.seed).images
+        known, others = (model.degradation.at_inference(to_unit(some), recipe.seed) for some in (images, self.usual))
+        density = None
+        if len(known) > 1 and small:
+            codes = model.encode(known[:: math.ceil(len(known) / FIT_CODES)])
+            if codes.shape[1:] == shape:  # upscaled images may be a little larger than the training images
+                density = CodeDensity.fit(codes.reshape(len(codes), -1), recipe.seed)
+        model.statistics = TrainingStatistics(errors=np.zeros(1, np.float32), density=density)
+        model.statistics = TrainingStatistics.remember(model.novelty_scores(others), density)
 
-    def _moment(self, loss: float, validation: float | None = None) -> Moment:
+    def _record(self) -> None:
+        """Let the model's info say how the training went."""
         state = self.state
-        return Moment(
+        seconds = round(state.seconds, 3)
+        self.model.info = replace(self.model.info, history=state.history, steps=state.step, train_seconds=seconds)
+
+    def _stop(self, run: Run | None, stop: StopRequest) -> None:
+        if not run:
+            raise Interrupted("Stopped.", stop.exit_status)
+        self.checkpoint(run)
+        where = printable(str(run.folder))
+        raise Interrupted(f"Stopped and saved in {where}. Pass `resume=True` to continue.", stop.exit_status)
+
+    def _take_over(self, other: Model) -> None:
+        """Take another model's weights, as far as names and shapes agree."""
+        own, trained = self.model.network.state_dict(), other.network.state_dict()
+        shared = {name: trained[name] for name in own.keys() & trained.keys() if own[name].shape == trained[name].shape}
+        share = sum(tensor.numel() for tensor in shared.values()) / self.model.num_parameters
+        if share < 0.5:
+            raise UsageError(
+                f"The model of `init_from` shares {share:.0%} of this one's weights. Use the same `model`, `code` and `hidden`."
+            )
+        self.model.network.load_state_dict(own | shared)
+
+    def _progress(self, loss: float, validation: float | None = None) -> TrainingProgress:
+        state = self.state
+        return TrainingProgress(
             share=self.share(),
             epoch=state.epoch,
+            step=state.step,
             seconds=state.seconds,
             loss=loss,
             validation=validation,
-            try_out=self._try_out,
+            learning_rate=self.adam.param_groups[0]["lr"],
+            preview=self._preview,
         )
 
-    def _try_out(self, count: int) -> tuple[Array, Array, Array]:
+    def _preview(self, count: int) -> tuple[Array, Array, Array]:
         few = self.held_out.take(slice(count))
         with self._averaged():
-            return few.as_it_is, self.model.restore_seen(few.seen), few.clean
+            return few.degraded_as_image, self.model.engine.restore_inputs(few.model_input), few.clean
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -325,12 +355,12 @@ class Trainer:
     def _set_rate(self, share: float) -> None:
         if self.recipe.schedule == "constant":
             return
-        height, floor = one_cycle(share, self.recipe.warm_up)
-        group = self.adam.param_groups[0]
-        group["lr"] = self.recipe.learning_rate * (floor + (1 - floor) * height)
-        group["betas"] = (0.95 - 0.1 * height, BETAS["one-cycle"][1])
+        schedule, group = SCHEDULES[self.recipe.schedule], self.adam.param_groups[0]
+        rate, beta = schedule.course(share, self.recipe.warm_up)
+        group["lr"] = (self.recipe.learning_rate or 0.0) * rate
+        group["betas"] = (beta, schedule.betas[1])
 
-    def _chance(self, purpose: str, position: int) -> int:
+    def _seed_of(self, purpose: str, position: int) -> int:
         """Return the seed of one draw: a function of what it is for and where it stands, of nothing else."""
         text = f"{purpose} {self.recipe.seed} {self.state.epoch} {position}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
@@ -342,26 +372,10 @@ class Trainer:
             with contextlib.suppress(ModelFileError):  # Adam's memory may have been infinite before the loss was
                 self.resume(run)
                 out = run.folder.with_suffix(".safetensors")
-                self.about |= {"history": self.state.history, "steps": self.state.step}
+                self._record()
                 self.model.save(out)
                 kept = f" The last good state, after {self.state.step} steps, is in {printable(str(out))}."
         return DivergenceError(
-            f"The loss is no longer a finite number after {steps} steps: try a lower --learning-rate "
-            f"(it was {self.recipe.learning_rate:g}), or --precision float32.{kept}"
+            f"The loss is no longer finite after {steps} steps. Try a lower `learning_rate` than "
+            f'{self.recipe.learning_rate:g}, or `precision="float32"`.{kept}'
         )
-
-
-def one_cycle(share: float, warm_up: float) -> tuple[float, float]:
-    """Return (height of the rate in [0, 1], floor it starts from or falls to, as a share of the peak).
-
-    The rate rises along a cosine during the share `warm_up` of the training and falls along another to almost nothing.
-    Adam's first beta mirrors it.
-
-    Source: Smith and Topin (2018), with the shape and the numbers of torch's OneCycleLR.
-
-    >>> [round(one_cycle(share, 0.15)[0], 2) for share in (0, 0.15, 1)]
-    [0.0, 1.0, 0.0]
-    """
-    if share < warm_up:
-        return (1 - math.cos(math.pi * share / warm_up)) / 2, 1 / 25
-    return (1 + math.cos(math.pi * min(1.0, (share - warm_up) / (1 - warm_up)))) / 2, 4e-6

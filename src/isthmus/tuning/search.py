@@ -9,9 +9,10 @@ Source: Bergstra et al. (2011) for TPE; Golovin et al. (2017) for the median rul
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,15 +24,17 @@ from isthmus.datasets import Dataset, hold_out
 from isthmus.errors import DivergenceError, IsthmusError, UsageError, printable
 from isthmus.evaluation.metrics import mean_squared_error
 from isthmus.evaluation.scorecard import SEED
-from isthmus.evaluation.test_data import check_measurable, example_of, give_back
+from isthmus.evaluation.test_data import check_measurable, example_of, restore_sample
 from isthmus.imaging.arrays import in_channels
 from isthmus.model import Model
-from isthmus.networks import MODELS
+from isthmus.networks import NETWORKS
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes import Recipe
 from isthmus.storage.atomic import write_whole
-from isthmus.storage.run_dir import StopRequest, compare
-from isthmus.training.trainer import Moment, Trainer
+from isthmus.storage.run_dir import compare
+from isthmus.training.callbacks import Callback, TrainingProgress
+from isthmus.training.stopping import StopRequest
+from isthmus.training.trainer import Trainer
 from isthmus.tuning.frontier import Tried
 
 if TYPE_CHECKING:
@@ -64,6 +67,9 @@ MEASURED = 5000
 """Images that an error is measured on, at most."""
 
 
+LOG = logging.getLogger(__name__)
+
+
 class OutOfTimeError(Exception):
     """The budget has ended within a training."""
 
@@ -80,17 +86,17 @@ class Search:
     """
 
     def __init__(self, base: Recipe, dataset: Dataset, test: Dataset, *, code: int, device: str):
-        self.base, self.code, self.device = base, code, device
+        self.base, self.code, self.device = base.complete(), code, device
         self.skipped = tuple(printable(skipped.name) for skipped in dataset.skipped)
-        self.about = {"recipe": {**base.to_json(), "code": code}, "data": dataset.fingerprint()}
-        self.learnt, self.choosing = hold_out(dataset, "train"), hold_out(dataset, "test")
+        self.about = {"recipe": {**self.base.to_json(), "code": code}, "data": dataset.fingerprint()}
+        self.learned, self.choosing = hold_out(dataset, "train"), hold_out(dataset, "test")
         probes = [
-            Model(replace(base, code=1, hidden=(1,) * layers, decoder_hidden=None), dataset.image_shape, device="cpu")
+            Model(replace(self.base, code=1, hidden=(1,) * layers, decoder_hidden=None), dataset.image_shape, device="cpu")
             for layers in range(MAX_LAYERS + 1)
         ]
         self.unit = [math.prod(probe.code_shape()) for probe in probes]
         """For so many layers, how many numbers a code of size 1 has: the smallest that there is."""
-        self.prepare = probes[0].prepare
+        self.prepare = probes[0].degradation.prepare
         check_measurable(probes[0])
         held_out = {"choose": self.choosing, "test": test}
         self.measured = {name: example_of(probes[0], held.images[:MEASURED], SEED) for name, held in held_out.items()}
@@ -112,13 +118,13 @@ class Search:
         journal.with_name("journal.lock").unlink(missing_ok=True)  # a kill may leave it; the run's folder is ours alone
         if journal.exists() and not journal.read_bytes().endswith(b"\n"):
             write_whole(journal, b"".join(line for line in journal.read_bytes().splitlines(True) if line.endswith(b"\n")))
-        pruner = optuna.pruners.MedianPruner(FIRST_WHOLE, n_warmup_steps=math.ceil(COMPARED_FROM * self.base.epochs))
+        pruner = optuna.pruners.MedianPruner(FIRST_WHOLE, n_warmup_steps=math.ceil(COMPARED_FROM * (self.base.epochs or 1)))
         try:
             storage = JournalStorage(JournalFileBackend(str(journal)))
             for name in optuna.get_all_study_names(storage):
                 saved = optuna.load_study(study_name=name, storage=storage).user_attrs.get("about", self.about)
                 compare(saved["recipe"], self.about["recipe"], "recipe")
-                compare(saved["data"], self.about["data"], "data")
+                compare({**saved["data"], "title": ""}, {**self.about["data"], "title": ""}, "data")
             for size in self.sizes:
                 name = f"{size} numbers"
                 self.studies[size] = optuna.create_study(study_name=name, storage=storage, pruner=pruner, load_if_exists=True)
@@ -135,13 +141,12 @@ class Search:
                     study.enqueue_trial(chosen)  # if a kill left only some that were proposed, the seed proposes the same again
                 study.tell(left.number, state=optuna.trial.TrialState.FAIL)
 
-    def attempt(self, budget_seconds: float, stop: StopRequest, tell: Callable[[str], None]) -> None:
+    def attempt(self, budget_seconds: float, stop: StopRequest) -> None:
         """Let the size that has had the fewest trials try one more recipe.
 
         Args:
             budget_seconds: Of all trials together.
             stop: Asks for an end after the step under way.
-            tell: Called with a sentence about the trial.
 
         Raises:
             Interrupted: If `stop` asked for it.
@@ -155,21 +160,23 @@ class Search:
         recipe = self._recipe(size, trial.params)
         began, spent_seconds = time.monotonic(), self.spent_seconds()
 
-        def watch(moment: Moment) -> None:
-            seconds = time.monotonic() - began
-            if moment.share >= 1:
-                return
-            if moment.validation is not None:
-                trial.set_user_attr("seconds", seconds)  # what a kill must not hide
-                trial.report(self._error(trainer.model, "choose"), moment.epoch)
+        class Watch(Callback):
+            def on_step(self, progress: TrainingProgress) -> None:
+                if progress.share < 1 and spent_seconds + time.monotonic() - began > budget_seconds:
+                    raise OutOfTimeError
+
+            def on_epoch_end(watch, progress: TrainingProgress) -> None:  # noqa: N805  # self is the search
+                if progress.share >= 1:
+                    return
+                trial.set_user_attr("seconds", time.monotonic() - began)  # what a kill must not hide
+                trial.report(self._error(trainer.model, "choose"), progress.epoch)
                 if trial.should_prune():
                     raise TrialPruned
-            if spent_seconds + seconds > budget_seconds:
-                raise OutOfTimeError
+                watch.on_step(progress)
 
         hidden = " ".join(map(str, recipe.hidden or ())) or "none"
         title = f"trial {ordinal}: {self._numbers(recipe)} numbers, hidden {hidden}, {recipe.loss}, rate {recipe.learning_rate:.2g}"
-        trainer = Trainer(recipe, self.learnt, self.choosing, device=self.device, watch=watch)
+        trainer = Trainer(recipe, self.learned, self.choosing, device=self.device, callbacks=[Watch()])
         error, verdict = None, ""
         try:
             model = trainer.fit(stop=stop, remember=False)
@@ -182,7 +189,7 @@ class Search:
         finally:
             trial.set_user_attr("seconds", time.monotonic() - began)
         self.studies[size].tell(trial, error, state=TrialState.PRUNED if error is None else None)
-        tell(f"{title}: {verdict or f'mean squared error {error:.5f}'}")
+        LOG.info("%s: %s", title, verdict or f"mean squared error {error:.5f}")
 
     def tried(self) -> list[Tried]:
         """Return all whose trainings came to their end."""
@@ -209,9 +216,9 @@ class Search:
         from sklearn.decomposition import PCA
 
         wanted = sorted(set(numbers))
-        table = self.prepare(self.learnt.images, SEED).reshape(len(self.learnt), -1)
+        table = self.prepare(self.learned.images, SEED).reshape(len(self.learned), -1)
         clean = self.measured["test"].clean
-        seen = in_channels(self.measured["test"].seen, clean.shape[1])
+        seen = in_channels(self.measured["test"].model_input, clean.shape[1])
         with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
             pca = PCA(min(wanted[-1], *table.shape), random_state=0).fit(table)
         along = pca.transform(seen.reshape(len(seen), -1))
@@ -237,13 +244,13 @@ class Search:
         fewest = next(layers for layers, unit in enumerate(self.unit) if unit <= size)
         return {
             "layers": IntDistribution(fewest, MAX_LAYERS),
-            "units": IntDistribution(*MODELS[self.base.model].widths, log=True),
+            "units": IntDistribution(*NETWORKS[self.base.model].widths, log=True),
             "loss": CategoricalDistribution(tuple(name for name, loss in LOSSES.items() if not loss.needs_seen)),
             "rate": FloatDistribution(*RATES, log=True),
         }
 
     def _ask(self, size: int) -> Trial:
-        """Return what to try next: the base; what is best for a neighbouring size, if it is new here; or what TPE proposes."""
+        """Return what to try next: the base; what is best for a neighboring size, if it is new here; or what TPE proposes."""
         from optuna.samplers import TPESampler
 
         study, space = self.studies[size], self._space(size)
@@ -254,8 +261,8 @@ class Search:
         for params in (first, *best):
             if not self._trials(size, "WAITING"):
                 study.enqueue_trial(_within(params, space), skip_if_exists=True)
-        chance = hashlib.blake2b(f"{self.base.seed} {size} {self.finished(size)}".encode(), digest_size=4).digest()
-        study.sampler = TPESampler(n_startup_trials=FIRST_RANDOM, seed=int.from_bytes(chance))
+        rng = hashlib.blake2b(f"{self.base.seed} {size} {self.finished(size)}".encode(), digest_size=4).digest()
+        study.sampler = TPESampler(n_startup_trials=FIRST_RANDOM, seed=int.from_bytes(rng))
         return study.ask(space)
 
     def _recipe(self, size: int, params: dict[str, Any]) -> Recipe:
@@ -269,7 +276,7 @@ class Search:
         )
 
     def _numbers(self, recipe: Recipe) -> int:
-        return recipe.code * self.unit[len(recipe.hidden or ())]
+        return (recipe.code or 0) * self.unit[len(recipe.hidden or ())]
 
     def _trials(self, size: int, *states: str) -> list[FrozenTrial]:
         from optuna.trial import TrialState
@@ -278,7 +285,7 @@ class Search:
 
     def _error(self, model: Model, name: str) -> float:
         pair = self.measured[name]
-        return float(mean_squared_error(give_back(model, pair), pair.clean).mean())
+        return float(mean_squared_error(restore_sample(model, pair), pair.clean).mean())
 
 
 def _within(params: dict[str, Any], space: dict[str, BaseDistribution]) -> dict[str, Any]:

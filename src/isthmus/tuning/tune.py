@@ -10,40 +10,40 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable
+import threading
 from pathlib import Path
 from typing import Any
 
-from isthmus.datasets import MAX_BAD, open_data, train_and_test
+from isthmus.datasets import MAX_BAD, Data, open_data, train_and_test
 from isthmus.errors import Interrupted, IsthmusError, UsageError, printable
-from isthmus.imaging.arrays import Array
-from isthmus.recipes import Recipe, base_fields
+from isthmus.recipes import Recipe
 from isthmus.report import figures
 from isthmus.report.page import Figure, Section, write_report
 from isthmus.report.tables import Table, frontier_table
 from isthmus.storage.atomic import check_output, write_whole
-from isthmus.storage.run_dir import Run, stop_requests
+from isthmus.storage.run_dir import Run
+from isthmus.training.stopping import stop_requests
+from isthmus.training.train import merge
 from isthmus.tuning.frontier import Tuned, choose, find_frontier
 from isthmus.tuning.search import OutOfTimeError, Search
 
-LOG = logging.getLogger("isthmus")
+LOG = logging.getLogger(__name__)
 
 
 def tune(
-    data: str | Path | Array,
+    data: Data,
     *,
     out: str | Path,
-    recipe: str = "",
-    code: int = 0,
-    budget: str = "",
-    trials: int = 0,
+    recipe: Recipe | str | None = None,
+    code: int | None = None,
+    budget: str | None = None,
+    trials: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
-    tell: Callable[[str], None] = LOG.info,
-    warn: Callable[[str], None] = LOG.warning,
+    stop: threading.Event | None = None,
     **fields: Any,
 ) -> Tuned:
     """Look for the recipe with the smallest error, for several sizes of code.
@@ -51,7 +51,7 @@ def tune(
     Losses are compared by one error, the mean squared one of the images that the model gives.
 
     Args:
-        data: The images: a folder, file, array or name.
+        data: The images, as `train` takes them.
         out: The folder for `recipe.json`, `frontier.png`, `report.html`, and `trials.run/`, which resuming needs.
         recipe: Name or JSON file of a recipe to begin from, which the fields change.
         code: Numbers that the chosen code may have; half, a quarter, twice and four times as many are tried as well. Without it,
@@ -64,8 +64,7 @@ def tune(
         device: "auto", "cpu", "cuda" or "mps".
         data_dir: A folder that may hold the named data sets.
         max_bad: Share of a folder's pictures that may be unreadable; they are skipped and named.
-        tell: Called with a sentence after each trial.
-        warn: Called with a sentence where something deserves attention.
+        stop: Set it, from any thread, to stop after the current step.
         **fields: Fields of `Recipe`, which all trials share; of hidden, loss and learning_rate they are what is tried first.
 
     Raises:
@@ -73,23 +72,22 @@ def tune(
         IsthmusError: If another tuning cannot be resumed, or no training came to its end.
         Interrupted: After SIGINT or SIGTERM, once the step is done and what was found is written.
     """
-    begin = base_fields(recipe, set(fields)) if recipe else {}
-    base = Recipe.of({**begin, "data": str(data) if isinstance(data, str | Path) else "", **fields})
+    base = merge(recipe, fields)
     budget_seconds = Recipe(budget=budget).budget_seconds or math.inf
     _check_options(base, code, trials, budget)
     folder = Path(out)
     check_output(folder, overwrite=overwrite or resume)
-    source = open_data(data, Path(data_dir) if data_dir is not None else None, max_bad=max_bad)
+    source = open_data(data, data_dir, max_bad=max_bad)
     dataset, test = train_and_test(source, base.size)
     for skipped in dataset.skipped:
-        warn(f"Skipped {skipped.reason}")
-    search = Search(base, dataset, test, code=code, device=device)
-    run = Run(folder / "trials")
-    with run.held(), stop_requests() as stop:
+        LOG.warning("Skipped %s", skipped.reason)
+    search = Search(base, dataset, test, code=code or 0, device=device)
+    run = Run(folder / "trials.run")
+    with run.held(), stop_requests(stop) as request:
         search.open(run.folder / "journal", resume=resume)
         try:
             while search.spent_seconds() < budget_seconds and (not trials or search.finished() < trials):
-                search.attempt(budget_seconds, stop, tell)
+                search.attempt(budget_seconds, request)
         except OutOfTimeError:
             pass
         except Interrupted as interrupted:
@@ -104,7 +102,7 @@ def tune(
         return _write(search, folder)
 
 
-def _check_options(base: Recipe, code: int, trials: int, budget: str) -> None:
+def _check_options(base: Recipe, code: int | None, trials: int | None, budget: str | None) -> None:
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError:
@@ -112,7 +110,7 @@ def _check_options(base: Recipe, code: int, trials: int, budget: str) -> None:
     if base.budget:
         raise UsageError(f"Trials are compared after as many epochs each: give --epochs, not the recipe's budget of {base.budget}.")
     for name, value in {"code": code, "trials": trials}.items():
-        if value < 0:
+        if value is not None and value < 1:
             raise UsageError(f"--{name} must be a number from 1 up, not {value}.")
     if not budget and not trials:
         raise UsageError("Say how long to look: --budget 20m, or --trials 50.")
@@ -145,11 +143,11 @@ def _sections(search: Search, tuned: Tuned) -> list[Section]:
         Section(
             "",
             [
-                f"Learnt from {len(search.learnt):,} images ({data['title']}), each training {search.base.epochs} epochs long, "
+                f"Learned from {len(search.learned):,} images ({data['title']}), each training {search.base.epochs} epochs long, "
                 f"to undo {search.base.corruption} with {search.base.model} models. {trials}",
                 f"A recipe is chosen by its mean squared error on {len(search.measured['choose']):,} other training images. "
                 f"All errors here are measured on {len(search.measured['test']):,} test images, which neither training nor choice "
-                "has seen. PCA, principal components with as many numbers, learnt from the same images.",
+                "has seen. PCA, principal components with as many numbers, learned from the same images.",
             ],
             [frontier_table(tuned.to_json())],
             [

@@ -14,13 +14,13 @@ from fastapi.staticfiles import StaticFiles
 from isthmus import __version__
 from isthmus.datasets import Source
 from isthmus.errors import DataError, IsthmusError, ModelFileError, UsageError
-from isthmus.web.model_store import Shelf
+from isthmus.web.model_store import ModelStore
 from isthmus.web.routes.latents import exploration_routes
 from isthmus.web.routes.models import model_routes
 from isthmus.web.routes.trainings import training_routes
 from isthmus.web.security import Guard, Limits
-from isthmus.web.training_jobs import School
-from isthmus.web.worker import Desk
+from isthmus.web.training_jobs import TrainingJobs
+from isthmus.web.worker import Worker
 
 PAGE = Path(__file__).parent / "page"
 
@@ -28,7 +28,7 @@ STATUSES: dict[type[IsthmusError], int] = {DataError: 422, UsageError: 400, Mode
 
 
 def create_app(
-    shelf: Shelf,
+    store: ModelStore,
     *,
     host: str = "127.0.0.1",
     source: Source | None = None,
@@ -38,18 +38,18 @@ def create_app(
     """Return the application.
 
     Args:
-        shelf: The models to offer.
+        store: The models to offer.
         host: The name or address that it listens on; requests to other names are refused.
         source: Images whose codes can be looked at; a visitor may bring others.
         trainings: Where trainings are kept.
         limits: What it takes.
     """
-    school = School(trainings or Path("isthmus-trainings"), shelf.device)
+    jobs = TrainingJobs(trainings or Path("isthmus-trainings"), store.device)
 
     @contextlib.asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         yield
-        school.close()
+        jobs.close()
 
     app = FastAPI(
         title="isthmus",
@@ -61,15 +61,15 @@ def create_app(
         lifespan=alive,
     )
     limits = limits or Limits()
-    app.state.desk, app.state.school, app.state.limits = Desk(), school, limits
+    app.state.worker, app.state.jobs, app.state.limits = Worker(), jobs, limits
     for error, status in STATUSES.items():
         app.add_exception_handler(error, _refuse_with(status))
     app.add_exception_handler(IsthmusError, _refuse_with(500))
     app.add_exception_handler(RequestValidationError, _refuse_fields)
     app.add_exception_handler(MemoryError, _refuse_with(503, "There is not enough memory for this picture."))
-    app.include_router(model_routes(shelf, app.state.desk))
-    app.include_router(exploration_routes(shelf, app.state.desk, source))
-    app.include_router(training_routes(shelf, school))
+    app.include_router(model_routes(store, app.state.worker))
+    app.include_router(exploration_routes(store, app.state.worker, source))
+    app.include_router(training_routes(store, jobs))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     app.add_middleware(Guard, host=host, limits=limits)
     return app

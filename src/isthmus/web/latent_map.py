@@ -22,7 +22,7 @@ WORST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exploration:
+class LatentMap:
     """Images, and where their codes lie."""
 
     dataset: Dataset
@@ -34,19 +34,19 @@ class Exploration:
     """`(n,)`: the squared difference between an image and what the model gives for it."""
 
     @classmethod
-    def of(cls, model: Model, dataset: Dataset) -> Exploration:
+    def of(cls, model: Model, dataset: Dataset) -> LatentMap:
         """Lay the codes of images out, of the first `SHOWN`.
 
         Raises:
             DataError: If the model's codes are no images, or there are fewer than two images, or they do not fit.
         """
-        if model.architecture.carries_detail or model.loss.needs_seen:
+        if not model.decodes_codes:
             raise DataError("This model carries detail around its code: there is no map of codes that are images.")
         dataset = dataset.take(slice(SHOWN))
         images = in_channels_of(model, dataset.images)
         codes = model.encode(images)
         plane = Plane.of(codes)
-        errors = model.compare(images).get("error", np.zeros(len(images)))
+        errors = model.novelty_scores(images).get("error", np.zeros(len(images)))
         return cls(dataset=dataset, codes=codes, plane=plane, positions=plane.positions(codes), errors=errors)
 
     def to_json(self) -> dict[str, Any]:
@@ -93,4 +93,4 @@ class Exploration:
             DataError: If there are no labels.
         """
         parts = (hold_out(self.dataset, split) for split in ("train", "test"))
-        return compare_codes(model, *parts, classifiers=("logistic", "neighbours")).to_json()
+        return compare_codes(model, *parts, classifiers=("logistic", "neighbors")).to_json()

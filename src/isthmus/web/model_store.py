@@ -10,7 +10,7 @@ from isthmus.errors import ModelFileError, UsageError, nearest, printable
 from isthmus.model import Model, load
 
 
-class Shelf:
+class ModelStore:
     """Models by name.
 
     Args:
@@ -54,7 +54,7 @@ class Shelf:
         """Return what the page and programs need to know of a model."""
         model = self.get(name)
         recipe, images = model.recipe, model.image_shape
-        takes = model.corruption.seen_channels(images[0])
+        takes = model.corruption.input_channels(images[0])
         return {
             "name": name,
             "task": recipe.task,
@@ -64,11 +64,11 @@ class Shelf:
             "size": None if model.architecture.any_size else list(images[1:]),
             "image_size": list(images[1:]),
             "any_size": model.architecture.any_size,
-            "of_photographs": model.learnt_from_squares,
-            "enlarges": model.corruption.enlarges,
+            "of_photographs": model.trained_on_patches,
+            "scale": model.corruption.scale_factor,
             "takes_mask": takes > images[0],
-            "codes_are_images": not model.architecture.carries_detail and not model.loss.needs_seen,
+            "codes_are_images": model.decodes_codes,
             "code_shape": list(model.code_shape()),
-            "parameters": model.parameters(),
-            "learnt_from": model.about.get("data", {}).get("title", ""),
+            "parameters": model.num_parameters,
+            "learned_from": model.info.data.get("title", ""),
         }

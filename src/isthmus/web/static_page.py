@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from isthmus.errors import IsthmusError, UsageError
-from isthmus.export.onnx import export
-from isthmus.imaging.bicubic import CUBIC_REACH
+from isthmus.export.onnx import export_onnx
+from isthmus.imaging.bicubic import CUBIC_RADIUS
 from isthmus.model import Model
 from isthmus.storage.atomic import check_output, write_whole
 
@@ -49,23 +49,23 @@ def export_page(model: Model, folder: Path, name: str, *, overwrite: bool = Fals
         IsthmusError: If the runtime cannot be fetched, or is not the one that is known.
     """
     channels = model.image_shape[0]
-    seen = model.corruption.seen_channels(channels)
-    if not model.learnt_from_squares or channels not in (1, 3) or seen > channels:
+    seen = model.corruption.input_channels(channels)
+    if not model.trained_on_patches or channels not in (1, 3) or seen > channels:
         raise UsageError("Only a model of photographs, and one that needs no mask, can become a page.")
     folder.mkdir(parents=True, exist_ok=True)
     check_output(folder, overwrite=overwrite)
-    network, enlarges = model.inference.network, model.corruption.enlarges
+    network, scale = model.engine.network, model.corruption.scale_factor
     about = {
         "name": name,
         "task": model.recipe.task,
         "sees": seen,
-        "enlarges": enlarges,
+        "scale": scale,
         "stride": network.stride,
-        "margin": math.ceil(network.reach / enlarges) + (CUBIC_REACH if enlarges > 1 else 0),
+        "margin": math.ceil(network.receptive_radius / scale) + (CUBIC_RADIUS if scale > 1 else 0),
     }
     with tempfile.TemporaryDirectory() as temporary:
         contents = _runtime(Path(temporary))
-        export(model, Path(temporary) / "model.onnx")
+        export_onnx(model, Path(temporary) / "model.onnx")
         contents["model.onnx"] = (Path(temporary) / "model.onnx").read_bytes()
     contents["model.json"] = json.dumps(about, indent=1).encode()
     contents |= {path.name: path.read_bytes() for path in (HERE / "standalone").iterdir()}

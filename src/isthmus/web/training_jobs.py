@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import re
@@ -50,7 +51,7 @@ class Training:
     curve: list[tuple[float, float]] = field(default_factory=list)
     """(seconds, loss)."""
     held_out: list[tuple[float, float]] = field(default_factory=list)
-    """(seconds, loss on images that are not learnt from)."""
+    """(seconds, loss on images that are not learned from)."""
     message: str = ""
     """What went wrong, or what to know."""
     examples: bytes = b""
@@ -84,7 +85,7 @@ class Training:
         }
 
 
-class School:
+class TrainingJobs:
     """All trainings of a server, one at a time.
 
     Args:
@@ -120,7 +121,7 @@ class School:
             raise UsageError(f"Not to be given among the fields: {', '.join(sorted(foreign))}.")
         if fields.get("start", "") not in ("", *pretrained.names()):
             raise UsageError(f"A training can start from these: {', '.join(pretrained.names())}.")
-        Recipe.of({"data": name, "task": task, "budget": budget, **fields})
+        Recipe.from_json({"data": name, "task": task, "budget": budget, **fields})
         folder = self.folder / name
         if folder.exists() or name in self.trainings:
             raise UsageError(f"There is a training called {name} already: choose another name.")
@@ -210,34 +211,40 @@ def _note(curve: list[tuple[float, float]], seconds: float, loss: float) -> None
 
 def _learn(pipe: Connection, pictures: str, out: str, fields: dict[str, Any], resume: bool) -> None:
     """Train, in a process of its own."""
+    from isthmus.training.callbacks import Callback, TrainingProgress
     from isthmus.training.train import train
-    from isthmus.training.trainer import Moment
 
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl+C in the server's terminal is for the server, which then asks for a stop once
     last = next_examples = 0.0
     wait = 2.0
 
-    def tell(moment: Moment) -> None:
-        nonlocal last, next_examples, wait
-        now = time.monotonic()
-        if now - last < TOLD_SECONDS and moment.share < 1:
-            return
-        last = now
-        told: dict[str, Any] = {"share": min(1.0, moment.share), "seconds": moment.seconds, "loss": moment.loss}
-        if moment.validation is not None:
-            told["validation"] = moment.validation
-        if now >= next_examples:
-            told["examples"] = _drawn(*moment.try_out(EXAMPLES))
-            wait *= 1.3  # in the beginning much changes
-            next_examples = time.monotonic() + wait
-        pipe.send(told)
+    class Report(Callback):
+        def on_step(self, progress: TrainingProgress) -> None:
+            nonlocal last, next_examples, wait
+            now = time.monotonic()
+            if now - last < TOLD_SECONDS and progress.share < 1:
+                return
+            last = now
+            told: dict[str, Any] = {"share": min(1.0, progress.share), "seconds": progress.seconds, "loss": progress.loss}
+            if progress.validation is not None:
+                told["validation"] = progress.validation
+            if now >= next_examples:
+                told["examples"] = _drawn(*progress.preview(EXAMPLES))
+                wait *= 1.3  # in the beginning much changes
+                next_examples = time.monotonic() + wait
+            pipe.send(told)
 
-    def warn(sentence: str) -> None:
-        pipe.send({"message": sentence})
+        def on_epoch_end(self, progress: TrainingProgress) -> None:
+            self.on_step(progress)
 
+    class Messages(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            pipe.send({"message": record.getMessage()})
+
+    logging.getLogger("isthmus").addHandler(Messages(logging.WARNING))
     try:
-        train(pictures, out=out, resume=resume, watch=tell, warn=warn, **fields)
+        train(pictures, out=out, resume=resume, callbacks=[Report()], progress=False, **fields)
         pipe.send({"state": "done", "share": 1.0})
     except Interrupted:
         pipe.send({"state": "stopped"})

@@ -15,11 +15,11 @@ LOOK_SECONDS = 0.1
 """How often is looked whether the client is still there."""
 
 
-class Gone(Exception):  # noqa: N818  # nobody's error
+class ClientDisconnected(Exception):  # noqa: N818  # nobody's error
     """The client has left."""
 
 
-class Desk:
+class Worker:
     """Does one piece of work at a time, in the order in which they came."""
 
     def __init__(self) -> None:
@@ -39,21 +39,21 @@ class Desk:
         """
         gone = threading.Event()
 
-        def watch(share: float) -> None:
+        def on_progress(share: float) -> None:
             if gone.is_set():
-                raise Gone
+                raise ClientDisconnected
 
         leaving = asyncio.ensure_future(_leaving(request))
         try:
             async with self.turn:
                 if leaving.done():
-                    raise Gone
-                working = asyncio.ensure_future(asyncio.to_thread(work, watch))
+                    raise ClientDisconnected
+                working = asyncio.ensure_future(asyncio.to_thread(work, on_progress))
                 await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
                 if not working.done():
                     gone.set()
                 return await working  # the turn ends when the thread has
-        except Gone:
+        except ClientDisconnected:
             self.given_up += 1
             raise
         finally:

@@ -217,7 +217,7 @@ export function openExplore() {
     const found = await getJson(`models/${part(model)}/probe`);
     const kinds = Object.keys(found.rows[0].accuracy);
     const rows = found.rows.map((row) => [row.trained_on, String(row.numbers), ...kinds.map((kind) => `${(100 * row.accuracy[kind]).toFixed(1)} %`)]);
-    result("How well simple classifiers do with it", table(["learnt from", "numbers", ...kinds], rows));
+    result("How well simple classifiers do with it", table(["learned from", "numbers", ...kinds], rows));
   }));
   return { offer };
 }

@@ -5,8 +5,8 @@ import { chosen, dropped, save, zipped } from "./files.js";
 import { Comparison, pixelsOf, psnr } from "./comparison.js";
 
 const DOES = {
-  denoise: "Take noise out", noisy: "Take noise out", repair: "Repair JPEG", colorize: "Colour", inpaint: "Complete",
-  pairs: "Do what it has learnt from pairs", reconstruct: "Encode and decode", describe: "Encode and decode",
+  denoise: "Take noise out", noisy: "Take noise out", repair: "Repair JPEG", colorize: "Color", inpaint: "Complete",
+  pairs: "Do what it has learned from pairs", reconstruct: "Encode and decode", describe: "Encode and decode",
 };
 
 export function openRestore() {

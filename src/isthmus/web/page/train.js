@@ -76,7 +76,7 @@ export function openTrain(ready) {
     box.innerHTML = `<h3></h3><div class="bar"><progress max="1" aria-label="Share of the time"></progress><span role="status"></span></div>
       <p class="warn"></p>
       <svg viewBox="0 0 600 160" preserveAspectRatio="none" role="img" aria-label="Loss against time"><path class="curve"/><path class="curve held"/></svg>
-      <p class="quiet">Loss against time, logarithmic; orange: on pictures that are not learnt from.</p>
+      <p class="quiet">Loss against time, logarithmic; orange: on pictures that are not learned from.</p>
       <figure hidden><img alt="Held-out pictures: what the model sees, what it gives by now, what it should give">
         <figcaption>What the model sees, gives by now, and should give</figcaption></figure>
       <div class="bar"><button type="button">Stop</button><a class="button" hidden>Download the model</a><span class="quiet"></span></div>`;

@@ -15,7 +15,7 @@ from isthmus.imaging.arrays import Array, from_unit, resize, to_unit
 from isthmus.imaging.picture import FORMATS, Picture, decode_picture, encode_picture, is_picture_name
 from isthmus.latents.explore import sheet_of
 from isthmus.model import Model
-from isthmus.web.worker import Gone
+from isthmus.web.worker import ClientDisconnected
 
 TYPES = {
     "PNG": "image/png",
@@ -56,7 +56,7 @@ class OneType(APIRoute):
                 raise HTTPException(415, f"This function takes {wanted}, not {given or 'a body without a type'}.")
             try:
                 return await handle(request)
-            except Gone:
+            except ClientDisconnected:
                 return Response(status_code=499)  # nobody reads it
 
         return answer
@@ -93,7 +93,7 @@ def fitting(model: Model, picture: Picture) -> Array:
         pixels = pixels.mean(0, keepdims=True)
     if model.image_shape[0] == 3 and len(pixels) == 1:
         pixels = pixels.repeat(3, 0)
-    size = model.intake.size or (None if model.learnt_from_squares else model.image_shape[1:])
+    size = model.input_spec.size or (None if model.trained_on_patches else model.image_shape[1:])
     return resize(pixels, size)[None] if size else pixels[None]
 
 

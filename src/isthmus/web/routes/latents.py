@@ -13,31 +13,31 @@ from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.test_data import size_for
 from isthmus.imaging.arrays import Array, from_unit, resize
 from isthmus.model import Model
-from isthmus.web.latent_map import Exploration
-from isthmus.web.model_store import Shelf
+from isthmus.web.latent_map import LatentMap
+from isthmus.web.model_store import ModelStore
 from isthmus.web.routes.common import IMAGE, file, fitting, name_of, new_router, read_upload, sheet
-from isthmus.web.worker import Desk
+from isthmus.web.worker import Worker
 
 MOST_EXPLORED = 2000
 
 
-def exploration_routes(shelf: Shelf, desk: Desk, source: Source | None) -> APIRouter:
+def exploration_routes(store: ModelStore, worker: Worker, source: Source | None) -> APIRouter:
     """Return the functions that show a model's codes.
 
     Args:
-        shelf: The models.
-        desk: Where work is done.
+        store: The models.
+        worker: Where work is done.
         source: Images that are there from the beginning.
     """
     routes = new_router()
-    explored: dict[str, Exploration] = {}
+    explored: dict[str, LatentMap] = {}
 
-    async def known(request: Request, model: str) -> Exploration:
-        trained = shelf.get(model)
+    async def known(request: Request, model: str) -> LatentMap:
+        trained = store.get(model)
         if model not in explored:
             if source is None:
                 raise HTTPException(404, "There are no images to look at yet: bring some.")
-            explored[model] = await desk.do(request, lambda watch: Exploration.of(trained, _measured(trained, source)))
+            explored[model] = await worker.do(request, lambda on_progress: LatentMap.of(trained, _measured(trained, source)))
         return explored[model]
 
     @routes.get("/models/{model}/map")
@@ -53,7 +53,7 @@ def exploration_routes(shelf: Shelf, desk: Desk, source: Source | None) -> APIRo
         labels: Annotated[str, Form(description="A JSON list of strings, one for each picture")] = "",
     ) -> dict[str, Any]:
         """Bring other images to look at; they are scaled to the model's size, and forgotten when the server ends."""
-        trained = shelf.get(model)
+        trained = store.get(model)
         pictures = [fitting(trained, await read_upload(image)) for image in images]
         named = _labels(labels, len(images))
         names = tuple(name_of(image) for image in images)
@@ -62,49 +62,50 @@ def exploration_routes(shelf: Shelf, desk: Desk, source: Source | None) -> APIRo
         dataset = Dataset(
             images=from_unit(stack, np.dtype(np.uint8)), title=f"{len(pictures):,} pictures", labels=named, names=names
         )
-        explored[model] = await desk.do(request, lambda watch: Exploration.of(trained, dataset))
+        explored[model] = await worker.do(request, lambda on_progress: LatentMap.of(trained, dataset))
         return explored[model].to_json()
 
     @routes.get("/models/{model}/images/{index}", response_class=Response, responses=IMAGE)
     async def image(request: Request, model: str, index: int, restored: bool = False) -> Response:
         """Return one of the images, or what the model gives for it, as a PNG."""
         pixels = (await known(request, model)).image(index)
-        trained = shelf.get(model)
+        trained = store.get(model)
         return file(
-            await desk.do(request, lambda watch: sheet(trained.restore(pixels[None]) if restored else pixels[None])), "image.png"
+            await worker.do(request, lambda on_progress: sheet(trained.restore(pixels[None]) if restored else pixels[None])),
+            "image.png",
         )
 
     @routes.get("/models/{model}/at", response_class=Response, responses=IMAGE)
     async def at(request: Request, model: str, x: float, y: float) -> Response:
         """Return what the model gives for a place on the map, as a PNG."""
-        place, trained = await known(request, model), shelf.get(model)
-        return file(await desk.do(request, lambda watch: sheet(place.at(trained, x, y)[None])), "place.png")
+        place, trained = await known(request, model), store.get(model)
+        return file(await worker.do(request, lambda on_progress: sheet(place.at(trained, x, y)[None])), "place.png")
 
     @routes.get("/models/{model}/walk", response_class=Response, responses=IMAGE)
     async def walk(request: Request, model: str, start: int, end: int, steps: int = 10) -> Response:
         """Return the way from one of the images to another through the code, as a PNG."""
         if not 2 <= steps <= 100:
             raise UsageError(f"A walk takes from 2 to 100 steps, not {steps}.")
-        way, trained = await known(request, model), shelf.get(model)
-        return file(await desk.do(request, lambda watch: sheet(way.between(trained, start, end, steps), steps)), "walk.png")
+        way, trained = await known(request, model), store.get(model)
+        return file(await worker.do(request, lambda on_progress: sheet(way.between(trained, start, end, steps), steps)), "walk.png")
 
     @routes.get("/models/{model}/traversals", response_class=Response, responses=IMAGE)
     async def around(request: Request, model: str, index: int) -> Response:
         """Return what one of the images becomes along the ten widest numbers of its code, a row for each, as a PNG."""
-        near, trained = await known(request, model), shelf.get(model)
-        return file(await desk.do(request, lambda watch: sheet(near.around(trained, index), 9)), "traversals.png")
+        near, trained = await known(request, model), store.get(model)
+        return file(await worker.do(request, lambda on_progress: sheet(near.around(trained, index), 9)), "traversals.png")
 
     @routes.get("/models/{model}/probe")
     async def probe(request: Request, model: str) -> dict[str, Any]:
         """Return how well simple classifiers do with the codes, beside pixels and PCA; the images need labels."""
-        probed, trained = await known(request, model), shelf.get(model)
-        return await desk.do(request, lambda watch: probed.probe(trained))
+        probed, trained = await known(request, model), store.get(model)
+        return await worker.do(request, lambda on_progress: probed.probe(trained))
 
     return routes
 
 
 def _measured(model: Model, source: Source) -> Dataset:
-    """Return the images of a source that a model has not learnt from, if it has such."""
+    """Return the images of a source that a model has not learned from, if it has such."""
     return source.read("test" if source.has_test else "all", size_for(model))
 
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, File, HTTPException, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
-from isthmus.web.model_store import Shelf
+from isthmus.web.model_store import ModelStore
 from isthmus.web.routes.common import IMAGE, file, name_of, new_router
-from isthmus.web.training_jobs import School
+from isthmus.web.training_jobs import TrainingJobs
 
 
-class Lesson(BaseModel):
+class TrainingRequest(BaseModel):
     """What a training should do."""
 
     name: Annotated[str, Field(description="What the model will be called")]
@@ -22,57 +22,57 @@ class Lesson(BaseModel):
     fields: Annotated[dict[str, Any], Field(description="Other fields of a recipe")] = {}
 
 
-def training_routes(shelf: Shelf, school: School) -> APIRouter:
+def training_routes(store: ModelStore, jobs: TrainingJobs) -> APIRouter:
     """Return the functions that train.
 
     Args:
-        shelf: The models, to which those come that are ready.
-        school: The trainings.
+        store: The models, to which those come that are ready.
+        jobs: The trainings.
     """
     routes = new_router()
 
     @routes.get("/trainings")
     def trainings() -> list[dict[str, Any]]:
         """List the trainings of this server."""
-        return [training.to_json() for training in school.trainings.values()]
+        return [training.to_json() for training in jobs.trainings.values()]
 
     @routes.post("/trainings")
-    def begin(lesson: Lesson) -> dict[str, Any]:
+    def begin(order: TrainingRequest) -> dict[str, Any]:
         """Make room for a training; then bring its pictures, and start it."""
-        return school.begin(lesson.name, lesson.task, lesson.budget, lesson.fields).to_json()
+        return jobs.begin(order.name, order.task, order.budget, order.fields).to_json()
 
     @routes.post("/trainings/{name}/pictures")
     def add(name: str, image: Annotated[UploadFile, File()]) -> dict[str, str]:
         """Bring one picture to learn from."""
-        school.add_picture(school.get(name), name_of(image), image.file.read())
+        jobs.add_picture(jobs.get(name), name_of(image), image.file.read())
         return {"kept": name_of(image)}
 
     @routes.get("/trainings/{name}")
     def training(name: str) -> dict[str, Any]:
         """Tell how a training goes; a model that is ready is among the models from then on."""
-        found = school.get(name)
-        if found.state == "done" and found.out.exists() and found.name not in shelf.names():
-            shelf.add(found.out)
+        found = jobs.get(name)
+        if found.state == "done" and found.out.exists() and found.name not in store.names():
+            store.add(found.out)
         return found.to_json()
 
     @routes.post("/trainings/{name}/start")
     def start(name: str) -> dict[str, Any]:
         """Start a training, or go on with one that was stopped."""
-        found = school.get(name)
-        school.start(found, resume=found.state == "stopped")
+        found = jobs.get(name)
+        jobs.start(found, resume=found.state == "stopped")
         return found.to_json()
 
     @routes.post("/trainings/{name}/stop")
     def stop(name: str) -> dict[str, Any]:
         """Let a training save itself and stop."""
-        found = school.get(name)
-        school.stop(found)
+        found = jobs.get(name)
+        jobs.stop(found)
         return found.to_json()
 
     @routes.get("/trainings/{name}/examples", response_class=Response, responses=IMAGE)
     def examples(name: str) -> Response:
         """Return held-out images as a PNG: what the model sees, what it gives by now, what it should give."""
-        found = school.get(name)
+        found = jobs.get(name)
         if not found.examples:
             raise HTTPException(404, "There is nothing to see yet.")
         return file(found.examples, "examples.png")
@@ -80,7 +80,7 @@ def training_routes(shelf: Shelf, school: School) -> APIRouter:
     @routes.get("/trainings/{name}/model", response_class=FileResponse)
     def model(name: str) -> Response:
         """Return the model file."""
-        found = school.get(name)
+        found = jobs.get(name)
         if not found.out.exists():
             raise HTTPException(404, "The model is not ready yet.")
         return FileResponse(found.out, filename=found.out.name)

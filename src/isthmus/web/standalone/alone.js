@@ -3,7 +3,7 @@
 import { Comparison, pixelsOf } from "./comparison.js";
 import { chosen, dropped, save } from "./files.js";
 
-const DOES = { denoise: "Take noise out", noisy: "Take noise out", repair: "Repair JPEG", colorize: "Colour", pairs: "Restore" };
+const DOES = { denoise: "Take noise out", noisy: "Take noise out", repair: "Repair JPEG", colorize: "Color", pairs: "Restore" };
 
 const $ = (id) => document.getElementById(id);
 const comparison = new Comparison($("view"), $("divider"));

@@ -1,0 +1,49 @@
+"""The public names and where they live: the one list, for the interpreter and for type checkers."""
+
+from .corruptions import Corruption as Corruption
+from .corruptions import register_corruption as register_corruption
+from .datasets import Data as Data
+from .datasets import Dataset as Dataset
+from .datasets import Source as Source
+from .datasets import open_data as open_data
+from .doctor import diagnose as diagnose
+from .errors import DataError as DataError
+from .errors import DivergenceError as DivergenceError
+from .errors import Interrupted as Interrupted
+from .errors import IsthmusError as IsthmusError
+from .errors import IsthmusWarning as IsthmusWarning
+from .errors import ModelFileError as ModelFileError
+from .errors import UsageError as UsageError
+from .estimator import Autoencoder as Autoencoder
+from .estimator import Denoiser as Denoiser
+from .evaluation.likelihood import importance_weighted_bound as importance_weighted_bound
+from .evaluation.novelty import novelty as novelty
+from .evaluation.probe import probe as probe
+from .evaluation.scorecard import evaluate as evaluate
+from .export.hub import pull as pull
+from .export.hub import push as push
+from .export.onnx import export_onnx as export_onnx
+from .latents.codec import compress as compress
+from .latents.codec import decompress as decompress
+from .latents.explore import traverse as traverse
+from .latents.explore import walk as walk
+from .model import Model as Model
+from .model import load as load
+from .networks import Architecture as Architecture
+from .networks import register_network as register_network
+from .recipes import Recipe as Recipe
+from .recipes import Task as Task
+from .recipes import register_task as register_task
+from .report.chapter import reproduce as reproduce
+from .report.model_report import write_model_report as write_model_report
+from .restore import RestoredFile as RestoredFile
+from .restore import restore_file as restore_file
+from .restore import restore_folder as restore_folder
+from .training.callbacks import Callback as Callback
+from .training.callbacks import ProgressBar as ProgressBar
+from .training.callbacks import TensorBoard as TensorBoard
+from .training.callbacks import TrainingProgress as TrainingProgress
+from .training.train import train as train
+from .tuning.tune import tune as tune
+
+__version__: str

@@ -1,0 +1,59 @@
+"""What every network is: encoder, bottleneck, decoder, as one `torch.nn.Module`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TypeAlias
+
+from torch import Generator, Tensor, nn
+
+from isthmus.networks.bottlenecks import Bottleneck
+
+Detail: TypeAlias = tuple[Tensor, ...]
+"""What a network carries around its code, each tensor `(B, ...)`; empty for most."""
+
+
+class Autoencoder(nn.Module, ABC):
+    """An encoder, a bottleneck and a decoder. Subclasses set the attributes and define `encode` and `decode`.
+
+    `forward` maps network inputs `(B, C', H, W)` to logits or values `(B, C, H, W)`, as the loss defines them, so hooks,
+    torch.compile, torchinfo and distributed wrappers work as on any module.
+    """
+
+    bottleneck: Bottleneck
+    """Turns what `encode` returns into the code, `(B, numbers)` or `(B, channels, h, w)`."""
+    stride: int = 1
+    """Pixels on a side for one place of a code map: a tile that begins at a multiple is encoded as in the whole image."""
+    receptive_radius: int = 1
+    """How many pixels away a pixel's value may still depend on another."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> tuple[Tensor, Detail]:
+        """Return the bottleneck's input for a batch `(B, C', H, W)`, and the detail beside it."""
+
+    @abstractmethod
+    def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a code, the image's size `(H, W)` in pixels, and the detail."""
+
+    def start_from(self, mean: Tensor) -> None:
+        """Prepare fresh weights for images whose mean is `mean` `(C,)`, in logits or values; by default, change nothing."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`, through the point that the bottleneck gives."""
+        encoded, detail = self.encode(images)
+        return self.decode(self.bottleneck.point(encoded), (images.shape[-2], images.shape[-1]), detail)
+
+    def training_pass(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return the output for a code drawn as in training, and what the code costs.
+
+        Args:
+            images: `(views x B, C', H, W)`: as many copies of a batch as the bottleneck compares, one after the other.
+            generator: Random numbers of the code.
+
+        Returns:
+            (logits or values `(B, C, H, W)`, the bottleneck's cost in nats, for each image `(B,)` or for all).
+        """
+        encoded, detail = self.encode(images)
+        code, divergence = self.bottleneck.draw(encoded, generator)
+        size = (images.shape[-2], images.shape[-1])
+        return self.decode(code, size, tuple(part[: len(code)] for part in detail)), divergence

@@ -1,0 +1,45 @@
+"""What a model file remembers of its training, besides the recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingInfo:
+    """What a model was trained on, and how that went."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    """The training set's fingerprint: title, count, shape, type, SHA-256 of the values; never where it lies."""
+    skipped: int = 0
+    """Files that could not be read."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One record per epoch, as in metrics.jsonl."""
+    steps: int = 0
+    """Steps taken."""
+    train_seconds: float = 0.0
+    """Time that they took."""
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    """Of a model that ships: what benchmarks/photos.py measured."""
+    sources: list[str] = field(default_factory=list)
+    """Of a model that ships: its training images, each with its license."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainingInfo:
+        """Return the info that a model file holds; unknown keys are ignored.
+
+        Raises:
+            TypeError: If a value has the wrong type.
+        """
+        known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+        for name, value in known.items():
+            kind = type(getattr(cls(), name))
+            if not isinstance(value, int | float if kind is float else kind):
+                raise TypeError(f"{name} is {value!r}")
+        return cls(**known)
+
+    @property
+    def from_patches(self) -> bool:
+        """Whether the model was trained on patches cut from larger images."""
+        return self.data.get("kind") == "patches"

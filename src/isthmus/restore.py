@@ -1,0 +1,206 @@
+"""Picture files and folders through a model, with all that belongs to a file: the one way that all interfaces restore pictures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus import pretrained
+from isthmus.datasets import MAX_BAD, Data, Rewritten, open_data
+from isthmus.datasets.base import OnProgress
+from isthmus.datasets.folder import Folder, of_one_file
+from isthmus.errors import IsthmusError, UsageError, printable
+from isthmus.imaging.arrays import Array, Layout, to_unit
+from isthmus.imaging.picture import Picture, read_picture, write_picture
+from isthmus.model import Model, load
+from isthmus.storage.atomic import check_output
+
+Models = Model | str | Path | Sequence[Model] | Mapping[int, Model]
+"""A model, its file or name; or several, of which each image gets the one of its channels (gray or color)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoredFile:
+    """What became of one file of a folder."""
+
+    source: Path
+    """The file that was read."""
+    out: Path | None
+    """The file that was written; None where it failed."""
+    error: str | None = None
+    """Why it failed."""
+
+
+class Restorer:
+    """Restores images by the model of their channels: gray ones by a gray model, if there is one, others by the color model.
+
+    Args:
+        models: One or more; of several, the last one takes images whose channels no model has.
+        strength: From 0 (input) to 1 (output).
+        self_ensemble: Average over all eight orientations.
+        mask: For an inpainting model: an array, or a picture file that is white where the images are missing.
+    """
+
+    def __init__(
+        self, models: Models, *, strength: float = 1.0, self_ensemble: bool = False, mask: str | Path | Array | None = None
+    ):
+        chosen = as_models(models)
+        self.by_channels = {model.image_shape[0]: model for model in chosen}
+        self.other = chosen[-1]
+        self.strength, self.self_ensemble = strength, self_ensemble
+        self.mask = to_unit(read_picture(Path(mask)).pixels).mean(2) if isinstance(mask, str | Path) else mask
+
+    def model_for(self, channels: int) -> Model:
+        """Return the model for images of so many channels."""
+        return self.by_channels.get(channels, self.other)
+
+    def restore(self, images: Array, on_progress: Callable[[float], None] | None = None) -> Array:
+        """Return an array of images, restored; see `Model.restore`."""
+        channels = Layout.of(images.shape).to_batch(images).shape[1]
+        options = {"strength": self.strength, "self_ensemble": self.self_ensemble, "mask": self.mask}
+        return self.model_for(channels).restore(images, **options, on_progress=on_progress)  # type: ignore[arg-type]  # each has its type
+
+    def restore_picture(self, picture: Picture, on_progress: Callable[[float], None] | None = None) -> Picture:
+        """Return a picture, all its pages or frames restored, with its transparency and metadata."""
+        return picture.changed_by(lambda images: self.restore(images, on_progress))
+
+
+def restore_file(
+    model: Models,
+    source: str | Path,
+    out: str | Path,
+    *,
+    strength: float = 1.0,
+    self_ensemble: bool = False,
+    mask: str | Path | Array | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[float], None] | None = None,
+) -> Path:
+    """Restore one picture file; bit depth, transparency, color profile and EXIF are kept as the format of `out` allows.
+
+    Args:
+        model: A model, its file or name; or several, of which the picture gets the one of its channels.
+        source: The picture.
+        out: Where to write it; the ending chooses the format.
+        strength: From 0 (input) to 1 (output).
+        self_ensemble: Average over all eight orientations: a little better, eight times slower.
+        mask: For an inpainting model: an array or a picture, white where the image is missing.
+        overwrite: Replace `out` if it exists.
+        on_progress: Called with the share done.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        DataError: If the picture cannot be read, does not fit the model, or the format cannot hold the result.
+        UsageError: If `out` exists.
+    """
+    path, target = Path(source), Path(out)
+    if path.exists() and path.resolve() == target.resolve():
+        raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
+    check_output(target, overwrite=overwrite)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask)
+    write_picture(target, restorer.restore_picture(read_picture(path), on_progress))
+    return target
+
+
+def restore_folder(
+    model: Models,
+    source: str | Path,
+    out: str | Path,
+    *,
+    strength: float = 1.0,
+    self_ensemble: bool = False,
+    mask: str | Path | Array | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    stop: threading.Event | None = None,
+) -> Iterator[RestoredFile]:
+    """Restore the pictures of a folder one by one, into the same names and subfolders; memory stays constant.
+
+    Args:
+        model: A model, its file or name; or several, of which each picture gets the one of its channels.
+        source: The folder.
+        out: Where to write.
+        strength: From 0 (input) to 1 (output).
+        self_ensemble: Average over all eight orientations.
+        mask: For an inpainting model: an array or a picture, white where the images are missing.
+        overwrite: Replace what exists.
+        resume: Skip what exists.
+        stop: Set it, from any thread, to end after the current picture.
+
+    Yields:
+        One result per picture, as soon as it is written. A picture that fails does not end the others.
+
+    Raises:
+        DataError: If the folder holds no pictures.
+        UsageError: If `out` holds files, and neither `overwrite` nor `resume` is given.
+    """
+    root, target = Path(source), Path(out)
+    if target.resolve() == root.resolve():
+        raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
+    folder = Folder.scan(root, 1.0)
+    check_output(target, overwrite=overwrite or resume)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask)
+    return _restored(restorer, folder.without(target), target, resume, stop)
+
+
+def _restored(
+    restorer: Restorer, folder: Folder, target: Path, resume: bool, stop: threading.Event | None
+) -> Iterator[RestoredFile]:
+    places = folder.places(target)
+    for file in folder.files:
+        if stop is not None and stop.is_set():
+            return
+        source, out = folder.root / file, places[str(file)]
+        if resume and out.exists():
+            continue
+        try:
+            write_picture(out, restorer.restore_picture(read_picture(source)))
+        except IsthmusError as error:
+            if not of_one_file(error):
+                raise
+            yield RestoredFile(source=source, out=None, error=str(error))
+        else:
+            yield RestoredFile(source=source, out=out)
+
+
+def restore_data(
+    restorer: Restorer,
+    data: Data,
+    out: Path,
+    *,
+    data_dir: str | Path | None = None,
+    max_bad: float = MAX_BAD,
+    overwrite: bool = False,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Rewritten:
+    """Restore data of any kind (pictures, arrays, IDX files) into the same kind; what the command line does.
+
+    Args:
+        restorer: The models and how they are used.
+        data: As `open_data` takes it.
+        out: Where to write.
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of images that may be unreadable.
+        overwrite: Replace what exists.
+        resume: Skip what exists.
+        on_progress: Called with how many images are done, and of how many.
+    """
+    source = open_data(data, data_dir, max_bad=max_bad)
+    return source.rewrite(out, restorer.restore, overwrite=overwrite, resume=resume, on_progress=on_progress)
+
+
+def as_models(models: Models) -> list[Model]:
+    """Return a list of models; files and names are loaded."""
+    if isinstance(models, Model):
+        return [models]
+    if isinstance(models, str | Path):
+        return [load(name) for name in pretrained.GROUPS.get(str(models), (models,))]
+    chosen = list(models.values()) if isinstance(models, Mapping) else list(models)
+    if not chosen:
+        raise UsageError("Pass at least one model.")
+    return chosen
