@@ -103,6 +103,9 @@ class Folder:
     quality: int = 0
     """Of what `rewrite` writes, from 1 to 100, in formats that have one; 0 for that of each picture."""
 
+    several: bool = False
+    """Whether several inputs were named, so that what `rewrite` writes is a folder."""
+
     has_test = False
 
     @classmethod
@@ -247,7 +250,7 @@ class Folder:
         known = ", ".join(suffix[1:] for suffix in WRITABLE)
         if end and end not in WRITABLE:
             raise UsageError(f"--format {printable(end[1:])} cannot be written. Accepted are {known}.")
-        if len(self.files) == 1 and out.suffix and not out.is_dir():
+        if len(self.files) == 1 and out.suffix and not out.is_dir() and not self.several:
             suffix = out.suffix.lower()
             if suffix not in WRITABLE and (suffix in FORMATS or suffix in OTHERS or not self._is_folder()):
                 raise UsageError(f"{printable(out.name)} cannot be written: no such format is. Name --out with one of {known}.")
