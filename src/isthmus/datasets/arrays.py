@@ -110,9 +110,7 @@ class Arrays:
             raise DataError(f"{self.title}: {error}") from None
         images = images.astype(np.float32) if images.dtype.kind == "f" else images
         if 0 in images.shape[1:]:
-            raise DataError(
-                f"{self.title} holds images of {images.shape[2]} x {images.shape[3]} pixels in {key}: there is nothing."
-            )
+            raise DataError(f"{self.title} holds images of {images.shape[2]} x {images.shape[3]} pixels in {key}.")
         labels = []
         for name, array in self.arrays.items():
             if re.fullmatch(LABELS[split], name) and array.ndim == 1:

@@ -297,7 +297,8 @@ class Folder:
             if set(UNREAD) & set(ends):
                 listed += " (HEIC and RAW are read with the extra [camera]: pip install 'isthmus[camera]')"
             LOG.warning("%s holds pictures that isthmus does not read: %s.", printable(str(self.root)), listed)
-        return [Skipped(str(file), f"{printable(str(file))} is in a format that is not read.") for file in self.others]
+        reasons = ("is in a format that is not read" if end in (*OTHERS, *UNREAD) else "is not a regular file" for end in ends)
+        return [Skipped(str(file), f"{printable(str(file))} {why}.") for file, why in zip(self.others, reasons, strict=True)]
 
     def _check_share(self, skipped: list[Skipped]) -> None:
         if len(skipped) > self.max_bad * len(self.files):

@@ -55,7 +55,7 @@ def read_directory(content: bytes, offset: int, order: str, *, big: bool = False
         tag, kind = struct.unpack_from(order + "HH", content, place)
         (values,) = struct.unpack_from(order + ("Q" if big else "I"), content, place + 4)
         length = TYPE_BYTES.get(kind, 0) * values
-        if not 0 < length <= MOST_BYTES:
+        if not 0 < length <= MOST_BYTES or tag in found:  # of two descriptions, the first is the user's
             continue
         at = place + size - inline
         if length > inline:
