@@ -258,6 +258,14 @@ def test_82_arrays_that_do_not_fit_are_refused_in_a_sentence(arrays, message, tm
         open_data(tmp_path / "odd.npz").read("all")
 
 
+def test_77_an_rgba_array_is_refused_with_what_to_pass():
+    rgba = np.dstack([RGB, X.astype(np.uint8)])
+    with pytest.raises(DataError, match=r"An array of shape \(32, 48, 4\) is RGBA, or gray images of 4 columns"):
+        isthmus.load("denoise-color", device="cpu").restore(rgba)
+    kept = isthmus.load("denoise-color", device="cpu").restore(Image.fromarray(rgba))
+    assert np.array_equal(np.asarray(kept)[:, :, 3], rgba[:, :, 3])
+
+
 def test_87_a_closed_or_narrow_stdout_does_not_spoil_the_work(folder, tmp_path, model_files):
     command = [sys.executable, "-m", "isthmus", "restore", model_files["conv"], folder / "a.png", "--device", "cpu", "--out"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -115,6 +115,11 @@ class InputSpec:
         """
         needed = self.corruption.input_channels(self.channels)
         more = int(self.takes_mask)
+        if mask is None and not more and array.ndim == 3 and array.shape[2] == 4 and min(array.shape[:2]) > 4:
+            raise DataError(
+                f"An array of shape {array.shape} is RGBA, or gray images of 4 columns. Pass `x[..., :3]`, a PIL image with its "
+                "transparency, or gray images as (n, 1, H, W)."
+            )
         layout = Layout.of(array.shape, self.channels if mask is not None else max(self.channels, needed))
         batch = layout.to_batch(array)
         if mask is not None:
