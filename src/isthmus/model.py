@@ -59,10 +59,10 @@ class Model:
         self.statistics: TrainingStatistics | None = None
         self.degradation = Degradation(self.recipe)
         self.loss = LOSSES[self.recipe.loss or ""]
-        self.architecture = NETWORKS[self.recipe.model]
+        self.architecture = NETWORKS[self.recipe.network]
         scale = self.corruption.scale_factor
         self.input_spec = InputSpec(
-            model=recipe.model,
+            model=recipe.network,
             channels=image_shape[0],
             size=None if self.architecture.any_size else (-(-image_shape[1] // scale), -(-image_shape[2] // scale)),
             corruption=self.corruption,
@@ -115,7 +115,7 @@ class Model:
         if not 0 <= strength <= 1:
             raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
         if self_ensemble and not self.architecture.any_size:
-            raise UsageError(f"A {self.recipe.model} model takes one orientation only, so `self_ensemble=True` is not possible.")
+            raise UsageError(f"A {self.recipe.network} model takes one orientation only, so `self_ensemble=True` is not possible.")
         report = _reporter(on_progress, stop)
         restored: Images = change(images, lambda array: self._restore(array, strength, self_ensemble, mask, report))
         return restored
@@ -157,7 +157,7 @@ class Model:
         """
         if not self.decodes_codes:
             raise DataError(
-                f"A {self.recipe.model} model with the loss {self.recipe.loss} passes detail around its code, so codes alone "
+                f"A {self.recipe.network} model with the loss {self.recipe.loss} passes detail around its code, so codes alone "
                 "give no image. Train a conv or dense model with bce, mse or l1 to decode, generate or compress."
             )
         size = size or self.image_shape[1:]
@@ -287,7 +287,7 @@ class Model:
     def __repr__(self) -> str:
         """Return one line that says which model it is."""
         recipe = self.recipe
-        about = f"task={recipe.task!r}, model={recipe.model!r}, image_shape={self.image_shape}"
+        about = f"task={recipe.task!r}, model={recipe.network!r}, image_shape={self.image_shape}"
         return f"Model({about}, parameters={self.num_parameters}, device='{self.device}')"
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
@@ -327,6 +327,7 @@ class Model:
         self._check_familiar(batch)
         channels, scale = self.image_shape[0], self.corruption.scale_factor
         gray = self.input_spec.returns_gray(layout.to_batch(array).shape[1])
+        gray_ones = self.input_spec.gray_ones(batch)
         size = tuple(side * scale for side in batch.shape[2:])
         restored = np.empty((len(batch), 1 if gray else channels, *size), array.dtype)
         done = 0
@@ -334,7 +335,9 @@ class Model:
             report(done / restored.size)
             done += restored[place].size
             result = self._image(self.corruption.to_model_input(degraded), strength, self_ensemble)[inner]
-            restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), array.dtype)
+            values = to_array(result.mean(1, keepdim=True) if gray else result)
+            values[gray_ones[place[0]]] = values[gray_ones[place[0]]].mean(1, keepdims=True)
+            restored[place] = from_unit(values, array.dtype)
         if mask is not None:
             restored = np.where(batch[:, -1:] >= 0.5, restored, layout.to_batch(array))
         return layout.from_batch(restored)

@@ -63,7 +63,9 @@ def importance_weighted_bound(
             "train one with --code-kind gaussian."
         )
     if not model.decodes_codes:
-        raise UsageError(f"A {model.recipe.model} model's code is not all that its images come from: bound a conv or a dense one.")
+        raise UsageError(
+            f"A {model.recipe.network} model's code is not all that its images come from: bound a conv or a dense one."
+        )
     if model.loss.log_volume and not model.recipe.beta:
         raise UsageError(f"Under {model.recipe.loss}, beta is the likelihood's width, and it is 0: train one with --beta above 0.")
     if samples < 1:

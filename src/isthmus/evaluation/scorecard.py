@@ -146,7 +146,7 @@ def measure(
 
     learned = example_at(0, whole.learned.images).clean if whole else None
     own = Method(
-        name=f"isthmus {model.recipe.model}",
+        name=f"isthmus {model.recipe.network}",
         numbers=math.prod(model.code_shape(whole.dataset.image_shape[1:]))
         if whole and not model.architecture.carries_detail
         else None,

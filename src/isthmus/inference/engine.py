@@ -177,7 +177,7 @@ def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str
     """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
     with torch.device(device):
         return build(
-            recipe.model,
+            recipe.network,
             image_shape=(LOSSES[recipe.loss or ""].outputs(image_shape[0]), *image_shape[1:]),
             input_channels=parse(recipe.corruption or "nothing").input_channels(image_shape[0]),
             code=recipe.code or 0,

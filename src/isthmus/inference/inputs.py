@@ -143,10 +143,17 @@ class InputSpec:
         """Tell whether images of so many channels are gray ones given to a color model: the result is gray again."""
         return self.channels > 1 and given == 1 and self.corruption.input_channels(self.channels) >= self.channels
 
+    def gray_ones(self, batch: Array) -> Array:
+        """Tell which images of a batch for a color model are gray, in however many channels: their results are, `(n,)` bool."""
+        count = self.channels
+        if count == 1 or self.corruption.input_channels(count) < count:
+            return np.zeros(len(batch), bool)
+        return np.array([all(np.array_equal(image[0], image[channel]) for channel in range(1, count)) for image in batch])
+
     def _hidden(self, mask: Array, batch: Array) -> Array:
         """Return where images are missing, `(n, 1, H, W)` float32 of 0 and 1."""
         if not self.takes_mask:
-            raise DataError(f"This model takes no mask: it was trained to undo {self.corruption}, not to inpaint.")
+            raise DataError('This model takes no mask: only a model trained with `task="inpaint"` does.')
         mask = np.asarray(mask)
         if mask.ndim not in (2, 3) or mask.shape[-2:] != batch.shape[2:] or mask.size not in (batch[0, 0].size, batch[:, 0].size):
             raise DataError(f"A mask of shape {mask.shape} does not fit {len(batch)} images of {times(batch.shape[2:])} pixels.")

@@ -244,7 +244,7 @@ class Search:
         fewest = next(layers for layers, unit in enumerate(self.unit) if unit <= size)
         return {
             "layers": IntDistribution(fewest, MAX_LAYERS),
-            "units": IntDistribution(*NETWORKS[self.base.model].widths, log=True),
+            "units": IntDistribution(*NETWORKS[self.base.network].widths, log=True),
             "loss": CategoricalDistribution(tuple(name for name, loss in LOSSES.items() if not loss.needs_seen)),
             "rate": FloatDistribution(*RATES, log=True),
         }
