@@ -22,7 +22,8 @@ from isthmus.inference.device import choose_device, has_fast_bfloat16
 from isthmus.model import load
 
 EXTRAS = {
-    "web": ("the page", "fastapi"),
+    "evaluate": ("evaluate, report, reproduce", "skimage"),
+    "compress": ("encode --bits", "constriction"),
     "onnx": ("export", "onnxscript"),
     "hub": ("push, pull", "huggingface_hub"),
     "tune": ("tune", "optuna"),
