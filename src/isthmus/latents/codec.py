@@ -65,7 +65,7 @@ def compress(codes: Array, bits: int) -> bytes:
         raise DataError(f"Codes of shape {codes.shape} cannot be compressed: they hold from 1 to {MAX_NUMBERS:,} numbers at once.")
     low, high = float(codes.min()), float(codes.max())
     if not math.isfinite(high - low):
-        raise DataError("The codes hold values that are NaN or infinite: train the model anew, with a lower --learning-rate.")
+        raise DataError("The codes hold values that are NaN or infinite: train the model anew, with a lower `learning_rate`.")
     step = (high - low) / (2**bits - 1) or abs(high) or 1.0
     steps = np.rint(codes / step)
     lowest = int(steps.min())
