@@ -356,7 +356,7 @@ def test_41_resume_with_other_data_is_refused_and_the_difference_named(interrupt
     np.savez(digits_npz, images=changed)
     status, _, err = run(*options, "--resume")
     assert status == 1
-    assert err.startswith("isthmus: The data is not the one that this training began with: sha256 was '")
+    assert err.startswith("isthmus: The data has changed since this training began: sha256 was '")
 
 
 def test_41_an_unfinished_training_is_not_overwritten_unasked(interrupted, run):
