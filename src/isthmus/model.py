@@ -114,8 +114,7 @@ class Model:
         if self_ensemble and not self.architecture.any_size:
             raise UsageError(f"A {self.recipe.model} model takes one orientation only, so `self_ensemble=True` is not possible.")
         report = progress_reporter(on_progress, stop)
-        restored: Images = change(images, lambda array: self._restore(array, strength, self_ensemble, mask, report))
-        return restored
+        return change(images, lambda array: self._restore(array, strength, self_ensemble, mask, report))  # type: ignore[no-any-return]
 
     def limit_memory(self, most: int) -> None:
         """Restore large images in tiles so small that the process stays within so many bytes, present ones included.
@@ -283,8 +282,7 @@ class Model:
 
     def __repr__(self) -> str:
         """Return one line that says which model it is."""
-        recipe = self.recipe
-        about = f"task={recipe.task!r}, model={recipe.model!r}, image_shape={self.image_shape}"
+        about = f"task={self.recipe.task!r}, model={self.recipe.model!r}, image_shape={self.image_shape}"
         return f"Model({about}, parameters={self.num_parameters}, device='{self.device}')"
 
     def save(self, path: str | Path, *, half: bool = False) -> None:

@@ -273,7 +273,7 @@ class Search:
             decoder_hidden=None,
             loss=params["loss"],
             learning_rate=params["rate"],
-        )
+        ).complete()
 
     def _numbers(self, recipe: Recipe) -> int:
         return (recipe.code or 0) * self.unit[len(recipe.hidden or ())]

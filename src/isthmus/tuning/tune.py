@@ -72,7 +72,7 @@ def tune(
         IsthmusError: If another tuning cannot be resumed, or no training came to its end.
         Interrupted: After SIGINT or SIGTERM, once the step is done and what was found is written.
     """
-    base = merge(recipe, fields)
+    base = merge(recipe, fields).complete()
     budget_seconds = Recipe(budget=budget).budget_seconds or math.inf
     _check_options(base, code, trials, budget)
     folder = Path(out)
@@ -113,9 +113,9 @@ def _check_options(base: Recipe, code: int | None, trials: int | None, budget: s
         raise UsageError(f"Trials are compared after as many epochs each: give `epochs`, not the recipe's budget of {base.budget}.")
     for name, value in {"code": code, "trials": trials}.items():
         if value is not None and value < 1:
-            raise UsageError(f"--{name} must be a number from 1 up, not {value}.")
+            raise UsageError(f"`{name}` must be a number from 1 up, not {value}.")
     if not budget and not trials:
-        raise UsageError("Say how long to look: `budget=20m`, or `trials=50`.")
+        raise UsageError('Say how long to look: `budget="20m"`, or `trials=50`.')
 
 
 def _write(search: Search, folder: Path) -> Tuned:
