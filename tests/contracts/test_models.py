@@ -27,8 +27,7 @@ shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 def born(name, shape, **fields):
     """Return a model with fresh weights."""
     torch.manual_seed(0)
-    clean = {"clean": "clean/"} if fields.get("task") == "pairs" else {}
-    return Model(isthmus.Recipe(model=name, **fields, **clean), shape, device="cpu")
+    return Model(isthmus.Recipe(model=name, **fields), shape, device="cpu")
 
 
 def some(count, shape):
