@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import warnings
@@ -16,10 +15,10 @@ from torch import Tensor
 
 from isthmus import pretrained
 from isthmus.corruptions import Corruption
-from isthmus.errors import DataError, Interrupted, IsthmusError, IsthmusWarning, ModelFileError, UsageError, printable
+from isthmus.errors import DataError, IsthmusError, IsthmusWarning, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, from_unit
 from isthmus.inference.device import choose_bfloat16, choose_device
-from isthmus.inference.engine import Engine, build_network, chunk_length, to_array
+from isthmus.inference.engine import Engine, build_network, chunk_length, progress_reporter, to_array
 from isthmus.inference.inputs import InputSpec, change, times
 from isthmus.inference.reference import MAX_NUMBERS, CodeDensity, TrainingStatistics, novelty_scores
 from isthmus.networks import NETWORKS
@@ -31,8 +30,6 @@ from isthmus.recipes.degradation import Degradation
 from isthmus.recipes.training_info import TrainingInfo
 from isthmus.storage import model_file
 from isthmus.storage.atomic import write_whole
-
-LOG = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 64
 """Images that a model compares with its training set, over all calls of `restore`."""
@@ -116,9 +113,8 @@ class Model:
             raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
         if self_ensemble and not self.architecture.any_size:
             raise UsageError(f"A {self.recipe.network} model takes one orientation only, so `self_ensemble=True` is not possible.")
-        report = _reporter(on_progress, stop)
-        restored: Images = change(images, lambda array: self._restore(array, strength, self_ensemble, mask, report))
-        return restored
+        report = progress_reporter(on_progress, stop)
+        return change(images, lambda array: self._restore(array, strength, self_ensemble, mask, report))  # type: ignore[no-any-return]
 
     def limit_memory(self, most: int) -> None:
         """Restore large images in tiles so small that the process stays within so many bytes, present ones included.
@@ -286,8 +282,7 @@ class Model:
 
     def __repr__(self) -> str:
         """Return one line that says which model it is."""
-        recipe = self.recipe
-        about = f"task={recipe.task!r}, model={recipe.network!r}, image_shape={self.image_shape}"
+        about = f"task={self.recipe.task!r}, model={self.recipe.network!r}, image_shape={self.image_shape}"
         return f"Model({about}, parameters={self.num_parameters}, device='{self.device}')"
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
@@ -375,16 +370,6 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
         ModelFileError: If it is no model file, is damaged, or needs a newer version.
     """
     return _assemble(printable(str(path)), *model_file.read(pretrained.locate(path), "model"), device)
-
-
-def _reporter(on_progress: Callable[[float], None] | None, stop: threading.Event | None) -> Callable[[float], None]:
-    def report(share: float) -> None:
-        if stop is not None and stop.is_set():
-            raise Interrupted("Stopped.")
-        if on_progress:
-            on_progress(share)
-
-    return report
 
 
 def _from_bytes(content: bytes, device: str) -> Model:

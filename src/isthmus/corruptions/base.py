@@ -165,6 +165,12 @@ class Chain(Corruption):
             channels = part.input_channels(channels)
         return channels
 
+    def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Apply the parts in order, to both."""
+        for part in self.parts:
+            damaged, wanted = part.degrade(damaged, wanted, generator)
+        return damaged, wanted
+
     def to_model_input(self, damaged: Tensor) -> Tensor:
         """Apply the parts' in order."""
         for part in self.parts:

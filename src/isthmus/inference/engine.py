@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.corruptions import parse
-from isthmus.errors import UsageError
+from isthmus.errors import Interrupted, UsageError
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.imaging.bicubic import CUBIC_RADIUS
 from isthmus.inference.tiling import Tile, tiles
@@ -199,3 +200,15 @@ def to_array(image: Tensor) -> Array:
 
 def _times(span: slice, factor: int) -> slice:
     return span if factor == 1 or span == ALL else slice(span.start * factor, span.stop * factor)
+
+
+def progress_reporter(on_progress: Callable[[float], None] | None, stop: threading.Event | None) -> Callable[[float], None]:
+    """Return what is called with the share done: it reports it, and raises `Interrupted` once `stop` is set."""
+
+    def report(share: float) -> None:
+        if stop is not None and stop.is_set():
+            raise Interrupted("Stopped.")
+        if on_progress:
+            on_progress(share)
+
+    return report

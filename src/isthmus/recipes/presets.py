@@ -1,4 +1,4 @@
-"""The recipes that have a name: `train mnist --recipe features`. What was tried on the way is in docs/experiments.md."""
+"""The recipes that have a name: `train mnist `recipe` features`. What was tried on the way is in docs/experiments.md."""
 
 from __future__ import annotations
 
