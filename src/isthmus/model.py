@@ -330,9 +330,9 @@ class Model:
             report(done / restored.size)
             done += restored[place].size
             result = self._image(self.corruption.to_model_input(degraded), strength, self_ensemble)[inner]
-            values = to_array(result.mean(1, keepdim=True) if gray else result)
+            values = to_array(result)
             values[gray_ones[place[0]]] = values[gray_ones[place[0]]].mean(1, keepdims=True)
-            restored[place] = from_unit(values, array.dtype)
+            restored[place] = from_unit(values[:, : restored.shape[1]], array.dtype)
         if mask is not None:
             restored = np.where(batch[:, -1:] >= 0.5, restored, layout.to_batch(array))
         return layout.from_batch(restored)

@@ -153,12 +153,6 @@ class Chain(Corruption):
             clean = part.damage(clean, generator)
         return clean
 
-    def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Apply the parts in order, to both."""
-        for part in self.parts:
-            damaged, wanted = part.degrade(damaged, wanted, generator)
-        return damaged, wanted
-
     def input_channels(self, channels: int) -> int:
         """Return C' after the last part."""
         for part in self.parts:
