@@ -93,8 +93,8 @@ RecipeName = Annotated[
     Parameter(
         name="--recipe",
         help="Start from a preset, which the other options change: features, dense-best, conv-best, vae, chapter-dense, "
-        "chapter-convolutional or chapter-denoising; those of the models that ship, denoise-gray, denoise-color, repair, upscale-x2, "
-        "upscale-x3 or upscale-x4; or from a JSON file of `isthmus tune`.",
+        "chapter-convolutional or chapter-denoising; those of the models that ship, denoise-gray, denoise-color, repair, "
+        "upscale-x2, upscale-x3 or upscale-x4; or from a JSON file of `isthmus tune`.",
     ),
 ]
 
