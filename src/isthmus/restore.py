@@ -10,11 +10,10 @@ from pathlib import Path
 from isthmus import pretrained
 from isthmus.datasets import MAX_BAD, Data, Rewritten, open_data
 from isthmus.datasets.base import OnProgress
-from isthmus.datasets.folder import Folder
-from isthmus.errors import DataError, UsageError, printable
+from isthmus.datasets.folder import Folder, of_one_file
+from isthmus.errors import IsthmusError, UsageError, printable
 from isthmus.imaging.arrays import Array, Layout, to_unit
 from isthmus.imaging.picture import Picture, read_picture, write_picture
-from isthmus.inference.inputs import pixels_of
 from isthmus.model import Model, load
 from isthmus.storage.atomic import check_output
 
@@ -64,9 +63,8 @@ class Restorer:
         return self.model_for(channels).restore(images, **options, on_progress=on_progress)  # type: ignore[arg-type]  # each has its type
 
     def restore_picture(self, picture: Picture, on_progress: Callable[[float], None] | None = None) -> Picture:
-        """Return a picture, restored, with its transparency and metadata."""
-        pixels = self.restore(pixels_of(picture.pixels), on_progress)
-        return picture.changed(pixels if pixels.ndim == 3 else pixels[:, :, None])
+        """Return a picture, all its pages or frames restored, with its transparency and metadata."""
+        return picture.changed_by(lambda images: self.restore(images, on_progress))
 
 
 def restore_file(
@@ -146,21 +144,24 @@ def restore_folder(
     folder = Folder.scan(root, 1.0)
     check_output(target, overwrite=overwrite or resume)
     restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask)
-    return _restored(restorer, folder, target, resume, stop)
+    return _restored(restorer, folder.without(target), target, resume, stop)
 
 
 def _restored(
     restorer: Restorer, folder: Folder, target: Path, resume: bool, stop: threading.Event | None
 ) -> Iterator[RestoredFile]:
+    places = folder.places(target)
     for file in folder.files:
         if stop is not None and stop.is_set():
             return
-        source, out = folder.root / file, target / file
+        source, out = folder.root / file, places[str(file)]
         if resume and out.exists():
             continue
         try:
             write_picture(out, restorer.restore_picture(read_picture(source)))
-        except DataError as error:
+        except IsthmusError as error:
+            if not of_one_file(error):
+                raise
             yield RestoredFile(source=source, out=None, error=str(error))
         else:
             yield RestoredFile(source=source, out=out)

@@ -14,7 +14,7 @@ from PIL import Image
 import isthmus
 from isthmus.datasets import Folder
 from isthmus.errors import DataError
-from isthmus.imaging.picture import read_picture
+from isthmus.imaging.picture import read_picture, write_picture
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_06_sixteen_bits_keep_their_range_and_come_back(end, channels, tmp_path,
 
 
 @pytest.mark.parametrize("name", ["deep.pgm", "deep.jp2", "deep.tif"])
-def test_06_depths_that_would_be_cut_are_refused(name, tmp_path):
+def test_06_sixteen_bits_in_other_formats_keep_their_range(name, tmp_path):
     pixels = gradient(20, 24, 1, np.uint16)[:, :, 0]
     if name == "deep.pgm":
         (tmp_path / name).write_bytes(b"P5 24 20 65535\n" + pixels.astype(">u2").tobytes())
@@ -168,8 +168,15 @@ def test_06_depths_that_would_be_cut_are_refused(name, tmp_path):
         Image.fromarray(pixels).save(tmp_path / name)
     else:
         tifffile.imwrite(tmp_path / name, pixels.astype(np.int32))
-    with pytest.raises(isthmus.DataError, match="of more than 8 bits is not read: save it as a PNG or TIFF of 16 bits"):
-        read_picture(tmp_path / name)
+    picture = read_picture(tmp_path / name)
+    write_picture(tmp_path / f"again{name}", picture)
+    again = read_picture(tmp_path / f"again{name}")
+    assert np.array_equal(again.pixels, picture.pixels)
+    if name == "deep.tif":
+        assert np.array_equal(tifffile.imread(tmp_path / f"again{name}"), pixels)
+        assert tifffile.imread(tmp_path / f"again{name}").dtype == np.int32
+    else:
+        assert np.array_equal(again.pixels[:, :, 0], pixels)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -245,17 +252,35 @@ def test_09_exif_rotation_is_applied(orientation, tmp_path, model_files, run):
         assert restored.getexif().get(0x0112, 1) == 1, "it would be rotated twice"
 
 
-@pytest.mark.parametrize("name", ["film.gif", "pages.tif", "deep.tif"])
-def test_10_several_frames_give_the_first_and_a_warning(name, tmp_path, caplog):
-    frames = [np.full((8, 8), value, np.uint8) for value in (10, 20, 30)]
+@pytest.mark.parametrize("name", ["film.gif", "film.png", "film.webp", "pages.tif", "deep.tif"])
+def test_10_65_all_pages_and_frames_come_back(name, tmp_path, digits, model_files, run):
+    frames = list(digits[:3])
     if name == "deep.tif":
         tifffile.imwrite(tmp_path / name, np.stack(frames).astype(np.uint16) * 257, photometric="minisblack")
     else:
         first, *others = map(Image.fromarray, frames)
-        first.save(tmp_path / name, save_all=True, append_images=others)
+        more = {} if name == "pages.tif" else {"duration": [100, 200, 300]}
+        first.save(tmp_path / name, save_all=True, append_images=others, **more, **({"lossless": True} if "webp" in name else {}))
     picture = read_picture(tmp_path / name)
-    assert (picture.pixels // (257 if name == "deep.tif" else 1) == 10).all()
-    assert f"{tmp_path / name} holds 3 pictures: only the first is taken." in caplog.messages
+    assert picture.frames == 3
+    for page, frame in zip((picture, *picture.pages), frames, strict=True):
+        assert np.array_equal(page.pixels[:, :, 0] // (257 if name == "deep.tif" else 1), frame)
+    status, _, err = run("restore", model_files["conv"], tmp_path / name, "--out", tmp_path / f"out{name}")
+    assert (status, err) == (0, "")
+    restored = read_picture(tmp_path / f"out{name}")
+    assert restored.frames == 3
+    model = isthmus.load(model_files["conv"], device="cpu")
+    for page, before in zip((restored, *restored.pages), (picture, *picture.pages), strict=True):
+        expected = model.restore(before.pixels[:, :, 0])
+        assert np.abs(page.pixels[:, :, 0].astype(int) - expected).max() <= 1
+    if "film" in name:
+        with Image.open(tmp_path / f"out{name}") as film:
+            shown = []
+            for place in range(3):
+                film.seek(place)
+                film.load()
+                shown.append(film.info["duration"])
+        assert shown == [100, 200, 300]
 
 
 def test_10_one_frame_gives_no_warning(noisy, caplog):

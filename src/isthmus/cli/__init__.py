@@ -7,6 +7,7 @@ needs it, so that help is quick.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -22,10 +23,10 @@ __all__ = ["MAX_BAD", "app", "main"]
 
 def main() -> None:
     """Run the command line, and exit with its status."""
+    _open_streams()
     try:
         with messages():
             status = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
-        sys.stdout.flush()
     except CycloptsError:
         status = UsageError.exit_status
     except Interrupted as interrupted:
@@ -37,9 +38,31 @@ def main() -> None:
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:  # the reader of our output has left, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except SystemExit as end:
+        status = 0 if isinstance(end.__context__, BrokenPipeError) else end.code  # rich's answer to a reader that has left
     except MemoryError:
         say("Out of memory. Use fewer or smaller images (--size), a smaller --batch-size, or --memory.")
         status = 1
+    _close_streams()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _open_streams() -> None:
+    """Make sure that printing cannot fail: a stream may be closed, or in an encoding that lacks a file name's letters."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # it lives as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _close_streams() -> None:
+    """Flush what was printed; where it cannot be written, as on a full disk, the work is done nevertheless."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -97,7 +98,8 @@ def parse_bytes(text: str) -> int:
 
 def show(result: dict[str, Any], text: str, as_json: bool, *, flush: bool = False) -> None:
     """Print a result on stdout, as JSON or as text; flushed, it is read while the command continues."""
-    print(json.dumps(result) if as_json else text, flush=flush)
+    with contextlib.suppress(OSError):  # the work is done, also where stdout is full, or its reader has left
+        print(json.dumps(result) if as_json else text, flush=flush)
 
 
 def show_rewritten(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -23,11 +23,15 @@ from isthmus.cli.app import (
     Quiet,
     app,
     load_model,
+    open_source,
     parse_bytes,
     show_rewritten,
 )
 from isthmus.cli.messages import CountBar, messages
-from isthmus.errors import UsageError
+from isthmus.errors import DataError, UsageError, printable
+
+if TYPE_CHECKING:
+    from isthmus.datasets import Source
 
 OwnModel = Annotated[Path | None, Parameter(help="Your own model instead of the one that ships.")]
 
@@ -42,6 +46,8 @@ class RestoreOptions:
     self_ensemble: Annotated[
         bool, Parameter(help="Average over eight orientations: a little better, 8 times slower.", show_default=False)
     ] = False
+    format: Annotated[str | None, Parameter(help="Format to write pictures in, such as png; by default, their own.")] = None
+    quality: Annotated[int | None, Parameter(help="JPEG, WebP, AVIF or HEIC quality, 1 to 100; by default, each picture's.")] = None
     memory: Annotated[str | None, Parameter(help="Memory limit, such as 1.5GB: large pictures go through in tiles.")] = None
     data_dir: DataDir = None
     max_bad: MaxBad = MAX_BAD
@@ -56,9 +62,8 @@ class RestoreOptions:
 @app.command(group=RESTORE)
 def restore(
     model: ModelName,
-    data: Data,
     /,
-    *,
+    *data: Data,
     mask: Annotated[Path | None, Parameter(help="For an inpainting model: a picture, white where parts are missing.")] = None,
     options: RestoreOptions,
 ) -> int:
@@ -72,7 +77,7 @@ def restore(
 
 
 @app.command(group=RESTORE)
-def denoise(data: Data, /, *, model: OwnModel = None, options: RestoreOptions) -> int:
+def denoise(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     """Remove noise from photos, of unknown strength.
 
     Example: `isthmus denoise photos/ --out clean/`
@@ -81,7 +86,7 @@ def denoise(data: Data, /, *, model: OwnModel = None, options: RestoreOptions) -
 
 
 @app.command(group=RESTORE)
-def colorize(data: Data, /, *, model: OwnModel = None, options: RestoreOptions) -> int:
+def colorize(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     """Add plausible colors to gray photos.
 
     Example: `isthmus colorize album/ --model album.safetensors --out in-color/`
@@ -93,9 +98,7 @@ def colorize(data: Data, /, *, model: OwnModel = None, options: RestoreOptions) 
 
 @app.command(group=RESTORE)
 def upscale(
-    data: Data,
-    /,
-    *,
+    *data: Data,
     factor: Annotated[int, Parameter(help="Scale factor: 2, 3 or 4.")] = 2,
     model: OwnModel = None,
     options: RestoreOptions,
@@ -110,7 +113,7 @@ def upscale(
 
 
 @app.command(group=RESTORE)
-def repair(data: Data, /, *, model: OwnModel = None, options: RestoreOptions) -> int:
+def repair(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     """Remove JPEG artifacts from photos: blocks, ringing, smeared colors.
 
     Example: `isthmus repair downloads/ --out repaired/`
@@ -120,9 +123,7 @@ def repair(data: Data, /, *, model: OwnModel = None, options: RestoreOptions) ->
 
 @app.command(group=RESTORE)
 def inpaint(
-    data: Data,
-    /,
-    *,
+    *data: Data,
     mask: Annotated[Path, Parameter(help="A picture of the same size, white where parts are missing.")],
     model: Annotated[Path, Parameter(help="A model trained with --task inpaint on pictures like yours.")],
     options: RestoreOptions,
@@ -134,10 +135,14 @@ def inpaint(
     return _restore(data, [model], options, mask)
 
 
-def _restore(data: str, names: Sequence[Path], options: RestoreOptions, mask: Path | None = None) -> int:
+def _restore(data: Sequence[str], names: Sequence[Path], options: RestoreOptions, mask: Path | None = None) -> int:
     from isthmus.pretrained import GROUPS
     from isthmus.restore import Restorer, restore_data
 
+    if options.quality is not None and not 1 <= options.quality <= 100:
+        raise UsageError(f"--quality must be between 1 and 100, not {options.quality}.")
+    with messages(options.quiet):
+        source = open_inputs(data, options)
     models = [load_model(Path(file), options.device) for name in names for file in GROUPS.get(str(name), (name,))]
     if options.memory:
         for model in models:
@@ -147,12 +152,48 @@ def _restore(data: str, names: Sequence[Path], options: RestoreOptions, mask: Pa
     with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
         written = restore_data(
             restorer,
-            data,
+            source,
             options.out,
-            data_dir=options.data_dir,
-            max_bad=1.0 if options.keep_going else options.max_bad,
             overwrite=options.overwrite,
             resume=options.resume,
             on_progress=on_progress,
         )
     return show_rewritten(written, options.out, time.perf_counter() - began, options.json, options.quiet)
+
+
+def open_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
+    """Return what is to be restored: one DATA of any kind, or several pictures and folders as one."""
+    from dataclasses import replace
+
+    from isthmus.datasets import Folder
+
+    max_bad = 1.0 if options.keep_going else options.max_bad
+    names = [name for pattern in data for name in _expanded(pattern)]
+    if not names:
+        raise UsageError("DATA is missing. Accepted are pictures, folders, arrays, or a dataset's name.")
+    if len(names) == 1:
+        source = open_source(names[0], options.data_dir, max_bad)
+    else:
+        for name in names:
+            inner = open_source(name, options.data_dir, max_bad)
+            if not isinstance(inner, Folder):
+                raise UsageError(f"{printable(name)} is no picture and no folder of them. Restore it by a command of its own.")
+        source = Folder.of([Path(name) for name in names], max_bad)
+    if isinstance(source, Folder):
+        source = replace(source, format=options.format or "", quality=options.quality or 0, several=len(names) > 1)
+        source.places(options.out)  # what cannot be written is refused before models are loaded
+    elif options.format or options.quality:
+        raise UsageError("--format and --quality are for pictures. The name of --out tells how arrays are written.")
+    return source
+
+
+def _expanded(name: str) -> list[str]:
+    """Return the paths that a pattern with * or ? matches, where the shell has left it as it is."""
+    import glob
+
+    if not any(sign in name for sign in "*?") or Path(name).exists():
+        return [name]
+    found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  # a pattern may be absolute
+    if not found:
+        raise DataError(f"No file matches {printable(name)}.")
+    return found

@@ -30,6 +30,10 @@ LABELS = {
 """How the arrays of a file are recognized, by their keys, for each split."""
 
 
+MOST_BYTES = 1 << 33
+"""Compressed arrays that claim more than this are refused: a few megabytes can claim any size."""
+
+
 @dataclass(frozen=True)
 class Arrays:
     """Named arrays, of which some are images: an .npz, an .npy, IDX files, arrays in memory."""
@@ -41,7 +45,12 @@ class Arrays:
     @property
     def image_keys(self) -> dict[str, str]:
         """The key of each split's images: "train", "test" or both, else "all"."""
-        named = {split: key for split in SPLITS for key in self.arrays if re.fullmatch(IMAGES[split], key)}
+        every = [(split, key) for split in SPLITS for key in self.arrays if re.fullmatch(IMAGES[split], key)]
+        for split, key in every:
+            others = [other for same, other in every if same == split and other != key]
+            if others and split != "all":
+                raise DataError(f"{self.title} holds {key} and {others[0]}, both of the {split} set. Keep one of them.")
+        named = dict(every)
         if "train" in named or "test" in named:
             return {split: key for split, key in named.items() if split != "all"}
         if not named:
@@ -62,6 +71,13 @@ class Arrays:
         keys = self.image_keys
         chosen = keys if split == "all" or not self.has_test else {split: keys[split]}
         parts = [self._part(part, key) for part, key in chosen.items()]
+        shapes = {f"{part.images.shape[1:]} {part.images.dtype}" for part in parts}
+        if len(shapes) > 1:
+            raise DataError(f"{self.title} holds a training and a test set of different images: {' and '.join(sorted(shapes))}.")
+        if split == "all" or not self.has_test:
+            empty = [key for part, key in zip(parts, chosen.values(), strict=True) if not len(part)]
+            if empty and len(parts) > 1:
+                raise DataError(f"{self.title} holds no images in {empty[0]}. Leave that array out, or fill it.")
         images = np.concatenate([part.images for part in parts]) if len(parts) > 1 else parts[0].images
         labels = [part.labels for part in parts if part.labels is not None]
         dataset = Dataset(images=images, title=self.title, labels=np.concatenate(labels) if len(labels) == len(parts) else None)
@@ -93,9 +109,14 @@ class Arrays:
         except DataError as error:
             raise DataError(f"{self.title}: {error}") from None
         images = images.astype(np.float32) if images.dtype.kind == "f" else images
-        labels = [
-            array for key, array in self.arrays.items() if re.fullmatch(LABELS[split], key) and array.shape == images.shape[:1]
-        ]
+        if 0 in images.shape[1:]:
+            raise DataError(f"{self.title} holds images of {images.shape[2]} x {images.shape[3]} pixels in {key}.")
+        labels = []
+        for name, array in self.arrays.items():
+            if re.fullmatch(LABELS[split], name) and array.ndim == 1:
+                if array.shape != images.shape[:1]:
+                    raise DataError(f"{self.title} holds {len(images):,} images in {key} and {len(array):,} labels in {name}.")
+                labels.append(array)
         return Dataset(images=images, title=self.title, labels=labels[0] if labels else None)
 
     def rewrite(
@@ -139,11 +160,22 @@ def read_npz(path: Path) -> dict[str, Array]:
     """
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            twice = [key for key, count in Counter(file.files).items() if count > 1]
+            if twice:
+                raise DataError(f"{printable(str(path))} holds two arrays named {printable(twice[0])}. Save it again with one.")
+            total = sum(member.file_size for member in file.zip.infolist())
+            if total > MOST_BYTES:
+                raise DataError(
+                    f"{printable(str(path))} inflates to {total / 1e9:,.1f} GB, more than the {MOST_BYTES / 1e9:,.0f} GB that are "
+                    "accepted. Save it as several files, or as .npy."
+                )
             arrays = {key: file[key] for key in file.files}
             for key, array in arrays.items():
                 if not isinstance(array, np.ndarray):
-                    raise DataError(f"its member {key} is no array")
+                    raise DataError(f"{printable(str(path))} is damaged: its member {printable(key)} is no array.")
             return arrays
+    except DataError:
+        raise
     except Exception as error:  # as above, and what zipfile raises
         raise _not_numpy(path, error) from None
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import errno
+import logging
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +17,19 @@ import numpy as np
 from PIL import Image
 
 from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
-from isthmus.errors import DataError, UsageError, printable
+from isthmus.errors import DataError, IsthmusError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, widest
-from isthmus.imaging.picture import FORMATS, Picture, is_picture_name, read_picture, write_picture
+from isthmus.imaging.picture import (
+    FORMATS,
+    UNREAD,
+    WRITABLE,
+    Picture,
+    format_of,
+    is_picture_name,
+    lost_in,
+    read_picture,
+    write_picture,
+)
 from isthmus.storage.atomic import check_output, write_whole
 
 MAX_BAD = 0.5
@@ -31,6 +45,42 @@ SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
 """Files beside the pictures that are copied with them: they hold labels."""
 
 
+OTHERS = (
+    ".ai",
+    ".cr3",
+    ".cur",
+    ".dcm",
+    ".dds",
+    ".djvu",
+    ".emf",
+    ".eps",
+    ".exr",
+    ".fits",
+    ".hdr",
+    ".icns",
+    ".ico",
+    ".jxr",
+    ".mng",
+    ".nii",
+    ".pcx",
+    ".pdf",
+    ".pfm",
+    ".psb",
+    ".psd",
+    ".ras",
+    ".raw",
+    ".sgi",
+    ".svg",
+    ".wmf",
+    ".xbm",
+    ".xcf",
+    ".xpm",
+)
+"""Ends of names of pictures that are not read: they are counted, and named once."""
+
+LOG = logging.getLogger("isthmus")
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder of pictures, searched recursively, or one picture."""
@@ -44,32 +94,56 @@ class Folder:
     max_bad: float = MAX_BAD
     """Share of the pictures that may be unreadable, in [0, 1]."""
 
+    others: tuple[Path, ...] = field(default=(), repr=False)
+    """Pictures in formats that are not read, and what is named like a picture and is no regular file, relative to `root`."""
+
+    format: str = ""
+    """The end of the names of what `rewrite` writes, such as ".png"; "" for that of each picture."""
+
+    quality: int = 0
+    """Of what `rewrite` writes, from 1 to 100, in formats that have one; 0 for that of each picture."""
+
+    several: bool = False
+    """Whether several inputs were named, so that what `rewrite` writes is a folder."""
+
     has_test = False
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], max_bad: float = MAX_BAD) -> Folder:
+        """Return several pictures and folders as one, below what their paths have in common."""
+        whole = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100  # resolve() would follow links
+        root = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in whole]))
+        files: dict[Path, None] = {}
+        sidecars: dict[Path, None] = {}
+        others: dict[Path, None] = {}
+        for path in whole:
+            if path.is_dir():
+                inner = cls.scan(path, max_bad)
+                for found, kept in ((inner.files, files), (inner.sidecars, sidecars), (inner.others, others)):
+                    kept.update(dict.fromkeys((path / file).relative_to(root) for file in found))
+            else:
+                files[path.relative_to(root)] = None
+        return cls(root, tuple(files), tuple(sidecars), max_bad, tuple(others))
 
     @classmethod
     def scan(cls, root: Path, max_bad: float = MAX_BAD) -> Folder:
         """Find the pictures below `root`; links that lead out of it, and links to folders, are not followed."""
         inside = root.resolve()
-        pictures, sidecars, outside = [], [], 0
-        for folder, folders, names in os.walk(root):
-            folders.sort()
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in sorted(names):
-                path = Path(folder, name)
-                if name.startswith("."):
-                    continue
-                if not Path(os.path.realpath(path)).is_relative_to(inside):
-                    outside += 1
-                    continue
-                if is_picture_name(name):
-                    pictures.append(path.relative_to(root))
-                elif path.suffix.lower() in SIDECARS:
-                    sidecars.append(path.relative_to(root))
+        pictures, sidecars, others, outside = list[Path](), list[Path](), list[Path](), 0
+        for path, regular in _walk(root):
+            if not regular and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                outside += 1
+            elif is_picture_name(path.name) and path.suffix.lower() not in UNREAD:
+                (pictures if regular or path.is_symlink() else others).append(path.relative_to(root))
+            elif regular and path.suffix.lower() in SIDECARS:
+                sidecars.append(path.relative_to(root))
+            elif regular and path.suffix.lower() in (*OTHERS, *UNREAD):
+                others.append(path.relative_to(root))
         if not pictures:
             ends = ", ".join(suffix[1:] for suffix in FORMATS)
             links = f" Links that lead out of it are not followed: {outside:,}." if outside else ""
             raise DataError(f"There are no pictures in {printable(str(root))} (looked for {ends}, in all its folders).{links}")
-        return cls(root, tuple(pictures), tuple(sidecars), max_bad)
+        return cls(root, tuple(pictures), tuple(sidecars), max_bad, tuple(others))
 
     @property
     def title(self) -> str:
@@ -126,38 +200,105 @@ class Folder:
                 self._check_share(skipped)
                 yield name, outcome
             else:
+                if outcome.pages:
+                    LOG.warning("%s holds %d pictures: only the first is taken.", printable(name), outcome.frames)
                 yield name, np.moveaxis(outcome.pixels, -1, 0)
 
     def rewrite(
         self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
-        single = len(self.files) == 1 and is_picture_name(out.name)
-        if out.resolve() == self.root.resolve():
+        self = self.without(out)
+        places = self.places(out)
+        single = next(iter(places.values())) == out
+        if out.resolve() == self.root.resolve() or (single and out.resolve() == (self.root / self.files[0]).resolve()):
             raise UsageError(f"{printable(str(out))} is the input itself: name another `out`.")
         check_output(out, overwrite=overwrite or resume)
-        places = {str(file): out if single else out / file for file in self.files}
         left = tuple(file for file in self.files if not (resume and places[str(file)].exists()))
         there = len(self.files) - len(left)
-        count, skipped = 0, list[Skipped]()
+        count, skipped, told = 0, self._unread(), Told()
+        unread = len(skipped)
         for names, pictures, failures in _runs(self._pictures(left)):
-            changed: Array | None = None
-            if pictures:
-                try:
-                    changed = change(np.stack([np.moveaxis(picture.pixels, -1, 0) for picture in pictures]))
-                except DataError as error:
-                    failures = [*failures, *(Skipped(name, f"{printable(name)}: {error}") for name in names)]
             skipped += failures
-            self._check_share(skipped)
-            if changed is not None:
-                for name, picture, pixels in zip(names, pictures, changed, strict=True):
-                    write_picture(places[name], picture.changed(np.moveaxis(pixels, 0, -1)))
-                count += len(pictures)
+            changed, failed = _changed(names, pictures, change)
+            skipped += failed
+            for name, picture in changed:
+                try:
+                    told.note(name, (*picture.remarks, *lost_in(picture, places[name].name)))
+                    write_picture(places[name], picture, self.quality)
+                    count += 1
+                except IsthmusError as error:
+                    if not of_one_file(error):
+                        raise
+                    skipped.append(Skipped(name, f"{printable(name)}: {error}"))
+            self._check_share(skipped[unread:])
             if on_progress:
-                on_progress(there + count + len(skipped), len(self.files))
+                on_progress(there + count + len(skipped) - unread, len(self.files))
         for sidecar in self.sidecars:
             write_whole(out / sidecar, (self.root / sidecar).read_bytes())
+        told.log()
         return Rewritten(count, tuple(skipped), there)
+
+    def places(self, out: Path) -> dict[str, Path]:
+        """Return where each picture is written.
+
+        Raises:
+            UsageError: If `out` names one file of a format that cannot be written, or of one that does not fit.
+        """
+        end = self.format.lower()
+        end = f".{end}" if end and not end.startswith(".") else end
+        known = ", ".join(suffix[1:] for suffix in WRITABLE)
+        if end and end not in WRITABLE:
+            raise UsageError(f"--format {printable(end[1:])} cannot be written. Accepted are {known}.")
+        if len(self.files) == 1 and out.suffix and not out.is_dir() and not self.several:
+            suffix = out.suffix.lower()
+            if suffix not in WRITABLE and (suffix in FORMATS or suffix in OTHERS or not self._is_folder()):
+                raise UsageError(f"{printable(out.name)} cannot be written: no such format is. Name --out with one of {known}.")
+            if end and format_of(end) != format_of(out.name):
+                raise UsageError(f"--format {end[1:]} and the name {printable(out.name)} say different things: leave one out.")
+            if suffix in WRITABLE:
+                return {str(self.files[0]): out}
+        taken: set[Path] = set(self.files)
+        places = {}
+        for file in self.files:
+            kept = file.suffix.lower() in WRITABLE and (not end or format_of(end) == format_of(file.name))
+            new = file if kept else file.with_suffix(end or ".tif")
+            if not kept and new in taken:
+                new = file.with_name(file.name + (end or ".tif"))
+            taken.add(new)
+            places[str(file)] = out / new
+        return places
+
+    def _is_folder(self) -> bool:
+        return bool(self.sidecars or self.others or len(self.files) != 1)
+
+    def without(self, out: Path) -> Folder:
+        """Return the folder without what lies in `out`, where that lies inside of it."""
+        root, inner = self.root.resolve(), out.resolve()
+        if inner == root or not inner.is_relative_to(root):
+            return self
+        inside = inner.relative_to(root)
+
+        def kept(files: tuple[Path, ...]) -> tuple[Path, ...]:
+            return tuple(file for file in files if not file.is_relative_to(inside) or file == inside)
+
+        left = dataclasses.replace(self, files=kept(self.files), sidecars=kept(self.sidecars), others=kept(self.others))
+        if not left.files:
+            raise DataError(f"All pictures in {self.title} lie in {printable(str(out))}: name another --out.")
+        return left
+
+    def _unread(self) -> list[Skipped]:
+        """Return the files that are not read, and say once of which kinds they are."""
+        ends = [file.suffix.lower() for file in self.others]
+        ends = [file.suffix.lower() for file in self.others]
+        kinds = Counter(end[1:] if end in (*OTHERS, *UNREAD) else "not a regular file" for end in ends)
+        if kinds:
+            listed = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+            if set(UNREAD) & set(ends):
+                listed += " (HEIC and RAW are read with the extra [camera]: pip install 'isthmus[camera]')"
+            LOG.warning("%s holds pictures that isthmus does not read: %s.", printable(str(self.root)), listed)
+        reasons = ("is in a format that is not read" if end in (*OTHERS, *UNREAD) else "is not a regular file" for end in ends)
+        return [Skipped(str(file), f"{printable(str(file))} {why}.") for file, why in zip(self.others, reasons, strict=True)]
 
     def _check_share(self, skipped: list[Skipped]) -> None:
         if len(skipped) > self.max_bad * len(self.files):
@@ -188,6 +329,68 @@ class Folder:
                 yield ahead.popleft().result()
 
 
+class Told:
+    """What pictures do not keep, told once for each kind."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = {}
+
+    def note(self, name: str, remarks: Iterable[str]) -> None:
+        """Take down a picture's remarks."""
+        for remark in remarks:
+            self.names.setdefault(remark, []).append(name)
+
+    def log(self) -> None:
+        """Log what was taken down."""
+        for remark, names in self.names.items():
+            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            LOG.warning("%s%s: %s", printable(names[0]), more, remark)
+
+
+def of_one_file(error: IsthmusError) -> bool:
+    """Tell whether a file could not be written for a reason of its own, as its name, and not for one of the disk's."""
+    cause = error.__cause__
+    if isinstance(error, DataError):
+        return True
+    return isinstance(cause, OSError) and cause.errno in (
+        errno.ENAMETOOLONG,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.EINVAL,
+        errno.EACCES,
+    )
+
+
+def _changed(names: list[str], pictures: list[Picture], change: Change) -> tuple[list[tuple[str, Picture]], list[Skipped]]:
+    """Return neighbors of one shape changed, together; or one by one, where not all of them can be."""
+    if not pictures:
+        return [], []
+    try:
+        if len(pictures) == 1:
+            return [(names[0], pictures[0].changed_by(change))], []
+        changed = change(np.stack([picture.plain() for picture in pictures]))
+        together = zip(names, pictures, changed, strict=True)
+        return [(name, picture.changed(np.moveaxis(pixels, 0, -1))) for name, picture, pixels in together], []
+    except DataError as error:
+        return [], [Skipped(name, f"{printable(name)}: {error}") for name in names]
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield all that is below a folder but links to folders and what is hidden, and whether it is a regular file, in order."""
+    names, folders = [], []
+    with contextlib.suppress(PermissionError), os.scandir(root) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif not (entry.is_symlink() and Path(entry.path).is_dir()):
+                names.append((entry.name, entry.is_file(follow_symlinks=False)))
+    yield from ((root / name, regular) for name, regular in sorted(names))
+    for folder in sorted(folders):
+        yield from _walk(root / folder)
+
+
 def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
     """Group neighbors of one shape and type, up to `BATCH` and `BATCH_BYTES`, so that they can be changed together."""
     names: list[str] = []
@@ -197,9 +400,9 @@ def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[l
         if isinstance(outcome, Skipped):
             failures.append(outcome)
             continue
-        kind = (outcome.pixels.shape, outcome.pixels.dtype)
+        kind = (outcome.plain_shape, outcome.pixels.dtype)
         full = len(pictures) == BATCH or len(pictures) * outcome.pixels.nbytes > BATCH_BYTES
-        if pictures and (full or kind != (pictures[0].pixels.shape, pictures[0].pixels.dtype)):
+        if pictures and (full or outcome.pages or pictures[0].pages or kind != (pictures[0].plain_shape, pictures[0].pixels.dtype)):
             yield names, pictures, failures
             names, pictures, failures = [], [], []
         names.append(name)

@@ -176,6 +176,34 @@ def resize(image: Array, size: tuple[int, int]) -> Array:
     return from_unit(np.clip(middle, 0, 1), image.dtype)
 
 
+def fill_hidden(pixels: Array, alpha: Array) -> Array:
+    """Return pixels `(H, W, C)` where the colors under alpha 0, which nobody sees, are those of the nearest that are seen.
+
+    A model mixes neighbors: without this, black from under a transparent sky darkens the edge of what stands before it. Colors
+    are averaged premultiplied, in a pyramid of ever larger squares.
+
+    >>> fill_hidden(np.array([[[200], [0]]], np.uint8), np.array([[255, 0]], np.uint8)).tolist()
+    [[[200], [200]]]
+    """
+    if alpha.all() or not alpha.any():
+        return pixels
+    weights = to_unit(alpha)[:, :, None]
+    filled = _filled(to_unit(pixels) * weights, weights)
+    return np.where(alpha[:, :, None] == 0, from_unit(filled, pixels.dtype), pixels)
+
+
+def _filled(colors: Array, weights: Array) -> Array:
+    seen = weights > 0
+    own = np.divide(colors, weights, out=np.zeros_like(colors), where=seen)
+    if seen.all():
+        return own
+    height, width = weights.shape[:2]
+    odd = ((0, height % 2), (0, width % 2), (0, 0))
+    halves = [np.pad(part, odd).reshape(-(-height // 2), 2, -(-width // 2), 2, -1).sum((1, 3)) for part in (colors, weights)]
+    coarse = _filled(*halves).repeat(2, 0).repeat(2, 1)[:height, :width]
+    return np.where(seen, own, coarse)
+
+
 def in_channels(images: Array, count: int) -> Array:
     """Return the first channels of images `(n, C, H, W)`, the last one repeated where there are too few."""
     if images.shape[1] == count:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from PIL import Image
 
 from isthmus.corruptions import Corruption
 from isthmus.errors import DataError
-from isthmus.imaging.arrays import Array, Layout, check_values, to_unit
+from isthmus.imaging.arrays import Array, Layout, check_values, fill_hidden, to_unit
 from isthmus.imaging.picture import FORMATS, decode_picture, encode_picture, read_picture
 
 CONVERTED = {"P": "RGB", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB"}
@@ -64,7 +63,8 @@ def _change_pil(image: Image.Image, by: Callable[[Array], Array]) -> Image.Image
         return _change_wide(image, by)
     image = image.convert(through) if through != mode else image
     if through in ALPHA:
-        changed = Image.fromarray(by(np.asarray(image.convert(ALPHA[through]))))
+        pixels, alpha = np.asarray(image.convert(ALPHA[through])), np.asarray(image.getchannel("A"))
+        changed = Image.fromarray(by(pixels_of(fill_hidden(pixels if pixels.ndim == 3 else pixels[:, :, None], alpha))))
         changed.putalpha(image.getchannel("A").resize(changed.size, Image.Resampling.BICUBIC))
     else:
         changed = Image.fromarray(by(np.asarray(image)))
@@ -85,11 +85,8 @@ def _change_wide(image: Image.Image, by: Callable[[Array], Array]) -> Image.Imag
 
 def _change_bytes(content: bytes, by: Callable[[Array], Array]) -> bytes:
     picture = decode_picture(content, "The picture")
-    with Image.open(io.BytesIO(content)) as opened:
-        kind = opened.format
-    suffix = next(suffix for suffix, name in FORMATS.items() if name == kind)
-    pixels = by(pixels_of(picture.pixels))
-    return encode_picture(picture.changed(pixels if pixels.ndim == 3 else pixels[:, :, None]), f"picture{suffix}")
+    suffix = next(suffix for suffix, name in FORMATS.items() if name == picture.coding.kind)
+    return encode_picture(picture.changed_by(by), f"picture{suffix}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from isthmus import __version__
 from isthmus.errors import DataError
 from isthmus.imaging.arrays import to_unit
-from isthmus.imaging.picture import encode_picture
+from isthmus.imaging.picture import encode_picture, format_of
 from isthmus.web.model_store import ModelStore
 from isthmus.web.routes.common import IMAGE, file, fitting, name_of, new_router, png, read_upload, sheet
 from isthmus.web.worker import Worker
@@ -67,15 +67,16 @@ def model_routes(store: ModelStore, worker: Worker) -> APIRouter:
         """Undo what a model has learned to undo; the picture comes back in its own format, depth and profile."""
         trained, began = store.get(model), time.perf_counter()
         picture, name = await read_upload(image), name_of(image)
+        written = f"{name}.tif" if format_of(name) == "RAW" else name
         hidden = to_unit((await read_upload(mask)).pixels).mean(2) if mask is not None else None
 
         def work(on_progress: Callable[[float], None]) -> bytes:
-            pixels = picture.pixels if picture.pixels.shape[2] > 1 else picture.pixels[:, :, 0]
-            given = trained.restore(pixels, strength=strength, self_ensemble=self_ensemble, mask=hidden, on_progress=on_progress)
-            return encode_picture(picture.changed(given if given.ndim == 3 else given[:, :, None]), name)
+            options: dict[str, Any] = {"strength": strength, "self_ensemble": self_ensemble, "mask": hidden}
+            restored = picture.changed_by(lambda images: trained.restore(images, **options, on_progress=on_progress))
+            return encode_picture(restored, written)
 
         content = await worker.do(request, work)
-        return file(content, name, {"X-Isthmus-Seconds": f"{time.perf_counter() - began:.3f}"})
+        return file(content, written, {"X-Isthmus-Seconds": f"{time.perf_counter() - began:.3f}"})
 
     @routes.post("/preview", response_class=Response, responses=IMAGE)
     async def preview(request: Request, image: Annotated[UploadFile, File()]) -> Response:

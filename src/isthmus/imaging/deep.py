@@ -1,0 +1,186 @@
+"""Pictures of more than 8 bits outside TIFF: PNG, PNM, JPEG, JPEG 2000, AVIF and JPEG XL, by imagecodecs, which cuts nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from isthmus.errors import DataError
+from isthmus.imaging import notes
+from isthmus.imaging.arrays import Array, check_values
+from isthmus.imaging.content import Coding, Picture, check_size, to_bits, to_full_range
+from isthmus.imaging.pillow import (
+    PNG_NOTES,
+    coding_of,
+    profile_of,
+    resolution_of,
+    settled,
+    with_png_notes,
+    without_notes,
+    xmp_of,
+)
+
+MOST_BITS = {"PNG": 16, "PPM": 16, "JPEG": 12, "JP2": 16, "AVIF": 12, "JXL": 16, "TIFF": 16, "HEIC": 12}
+"""Bits of a value that each format can hold; the others hold 8."""
+
+
+def bits_of(content: bytes, kind: str) -> int:
+    """Return how many bits a value has, by a file's header; 8 where that is not told."""
+    if kind == "PNG":
+        return content[24] if len(content) > 24 else 8
+    if kind == "PPM":
+        header = _pnm_header(content)
+        return int(header[3]).bit_length() if header else 8
+    if kind == "JPEG":
+        return next((data[0] for marker, data in notes.jpeg_segments(content) if 0xC0 <= marker <= 0xC2 and data), 8)
+    if kind == "JP2":
+        place = content.find(b"\xff\x4f\xff\x51")
+        return (content[place + 42] & 127) + 1 if 0 <= place < len(content) - 42 else 8
+    if kind == "AVIF":
+        place = content.find(b"av1C")
+        flags = content[place + 6] if 0 <= place < len(content) - 6 else 0
+        return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
+    return 16 if kind == "JXL" else 8
+
+
+def read_deep(content: bytes, kind: str) -> Picture:
+    """Return a picture of more than 8 bits."""
+    bits, remarks = bits_of(content, kind), tuple[str, ...]()
+    exif = profile = xmp = resolution = None
+    options: dict[str, Any] = {}
+    if kind == "PNG":
+        check_size(int.from_bytes(content[20:24]), int.from_bytes(content[16:20]))
+        kept = [chunk for chunk in notes.png_chunks(content) if chunk[0] in PNG_NOTES]
+        options = {"chunks": [chunk for chunk in kept if chunk[0] != b"eXIf"]}
+        exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
+        xmp, resolution = xmp_of({}, kept), resolution_of({}, kept)
+    elif kind in ("JPEG", "AVIF"):
+        exif, profile, xmp, resolution, options = _notes(content, kind)
+    elif kind == "JP2":
+        size = np.frombuffer(content, ">u4", 2, content.find(b"\xff\x4f\xff\x51") + 8)
+        check_size(int(size[1]), int(size[0]))
+    elif kind == "JXL":
+        remarks = ("notes in JPEG XL do not come back.",) if b"Exif" in content or b"xml " in content else ()
+    array = _read_pnm(content) if kind == "PPM" else _decoded(without_notes(content) if kind == "PNG" else content, kind)
+    if array.ndim == 4 and kind in ("AVIF", "JXL"):
+        raise DataError(f"a film in {kind} of more than 8 bits is not read: save its frames one by one.")
+    array = array if array.ndim == 3 else array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise DataError(f"a picture of {array.shape[-1]} channels is neither gray nor RGB.")
+    coding = Coding(kind=kind, options=options)
+    if array.dtype == np.uint16:
+        coding = dataclasses.replace(coding, bits=bits if 8 < bits < 16 else 0)
+        array = array if kind == "PPM" else to_full_range(array, bits) if bits > 8 else array
+    elif array.dtype.kind == "f":
+        coding = dataclasses.replace(coding, dtype=array.dtype.name)
+        array = array.astype(np.float32)
+        check_values(array)
+    elif array.dtype != np.uint8:
+        raise DataError(f"a picture of {array.dtype} is not read in this format: save it as a TIFF of 16 bits.")
+    has_alpha = array.shape[2] in (2, 4)
+    picture = Picture(pixels=array[:, :, :-1] if has_alpha else array, alpha=array[:, :, -1] if has_alpha else None, coding=coding)
+    return settled([picture], exif, profile, xmp, resolution, remarks)
+
+
+def _decoded(content: bytes, kind: str) -> Array:
+    import imagecodecs
+
+    decode = {
+        "PNG": imagecodecs.png_decode, "JPEG": imagecodecs.jpeg_decode, "JP2": imagecodecs.jpeg2k_decode,
+        "AVIF": imagecodecs.avif_decode, "JXL": imagecodecs.jpegxl_decode,
+    }  # fmt: skip
+    array: Array = decode[kind](content)
+    return array
+
+
+def _notes(content: bytes, kind: str) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    if kind == "JPEG":  # which Pillow does not open
+        segments = list(notes.jpeg_segments(content))
+        exif = next((data for marker, data in segments if marker == 0xE1 and data.startswith(notes.EXIF_MARK)), None)
+        kept = [(marker, data) for marker, data in segments if marker in (0xE1, 0xED, 0xFE) and data is not exif]
+        parts = sorted(data for marker, data in segments if marker == 0xE2 and data.startswith(b"ICC_PROFILE\0"))
+        height, width = next(
+            ((int.from_bytes(data[1:3]), int.from_bytes(data[3:5])) for marker, data in segments if 0xC0 <= marker <= 0xC2), (0, 0)
+        )
+        check_size(height, width)
+        profile = b"".join(part[14:] for part in parts)
+        return exif, profile or None, None, None, {"segments": kept, "quality": 95}
+    with Image.open(io.BytesIO(content), formats=[kind]) as opened:
+        check_size(opened.height, opened.width)
+        options = coding_of(opened, content, kind, [])
+        return (
+            opened.info.get("exif"),
+            opened.info.get("icc_profile"),
+            xmp_of(opened.info, []),
+            resolution_of(opened.info, []),
+            options,
+        )
+
+
+def _pnm_header(content: bytes) -> tuple[bytes, int, int, int, int] | None:
+    """Return (kind, width, height, value of white, where the pixels begin) of a PNM file."""
+    token = rb"(?:\s|#[^\n]*\n)+(\d+)"
+    match = re.match(rb"(P[2356])" + token * 3 + rb"\s", content[:4096])
+    return (match[1], int(match[2]), int(match[3]), int(match[4]), match.end()) if match else None
+
+
+def _read_pnm(content: bytes) -> Array:
+    header = _pnm_header(content)
+    if header is None or not 0 < header[3] < 65536:
+        raise DataError("the header of the PNM file is damaged.")
+    kind, width, height, top, start = header
+    check_size(height, width)
+    channels = 3 if kind in (b"P3", b"P6") else 1
+    count = width * height * channels
+    if kind in (b"P2", b"P3"):
+        values = np.array(content[start:].split()[:count], np.int64)
+    else:
+        values = np.frombuffer(content, ">u2", min(count, (len(content) - start) // 2), start).astype(np.int64)
+    if len(values) < count:
+        raise DataError(f"the picture is cut off: it holds {len(values):,} of {count:,} values.")
+    scaled: Array = ((np.clip(values, 0, top) * 65535 + top // 2) // top).astype(np.uint16)
+    return scaled.reshape(height, width, channels)
+
+
+def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
+    """Return the content of a file of a format, of uint16 or, in JPEG XL, of floats or uint8."""
+    import imagecodecs
+
+    dropped = picture.alpha is None or kind in ("JPEG", "PPM")
+    array = picture.pixels if dropped else np.dstack([picture.pixels, picture.alpha])  # type: ignore[list-item]  # not None
+    array = np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    bits = picture.coding.bits or 16
+    exif = notes.settle_exif(picture.exif, picture.pixels.shape[:2]) if picture.exif else None
+    if kind == "PNG":
+        content = bytes(imagecodecs.png_encode(array))
+        if picture.icc_profile and not picture.coding.options.get("chunks"):
+            import zlib
+
+            content = notes.with_chunks(content, [(b"iCCP", b"profile\0\0" + zlib.compress(picture.icc_profile))])
+        return with_png_notes(content, picture, exif)
+    if kind == "PPM":
+        head = f"P{6 if array.ndim == 3 else 5} {array.shape[1]} {array.shape[0]} {(1 << bits) - 1}\n".encode()
+        return head + to_bits(array, bits).astype(">u2").tobytes()
+    if kind == "JP2":
+        return bytes(imagecodecs.jpeg2k_encode(to_bits(array, bits), level=0, bitspersample=bits, codecformat="jp2"))
+    if kind == "JXL":
+        lossless = not quality or quality == 100
+        return bytes(imagecodecs.jpegxl_encode(array, lossless=lossless, level=None if lossless else quality))
+    bits = min(bits, MOST_BITS[kind])
+    if kind == "AVIF":
+        level = quality or (100 if picture.alpha is not None else 90)
+        return bytes(imagecodecs.avif_encode(to_bits(array, bits), level=level, bitspersample=bits))
+    level = quality or max(75, picture.coding.options.get("quality", 95))
+    content = bytes(imagecodecs.jpeg_encode(to_bits(array, 12), level=level, bitspersample=12))
+    segments = [(0xE1, notes.EXIF_MARK + exif)] if exif else []
+    return notes.with_segments(content, [*segments, *picture.coding.options.get("segments", [])])
+
+
+def is_deep(content: bytes, kind: str) -> bool:
+    """Tell whether a file is one of these, and not Pillow's."""
+    return kind == "JXL" or (kind in MOST_BITS and kind not in ("TIFF", "HEIC") and bits_of(content, kind) > 8)

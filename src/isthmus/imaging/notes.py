@@ -1,0 +1,251 @@
+"""The notes in picture files, byte for byte: EXIF and TIFF's directories, PNG's chunks, JPEG's segments.
+
+Nothing is decoded that need not be: a text in any encoding, a maker's own notes and unknown tags come back as they were.
+
+Sources: TIFF 6.0 (1992), section 2; Exif 2.32 (2019), 4.6; PNG, third edition (2023), 5.3; ITU-T T.81 (1992), B.1.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TypeAlias
+
+ORIENTATION, WIDTH, HEIGHT, EXIF_WIDTH, EXIF_HEIGHT = 0x0112, 0x0100, 0x0101, 0xA002, 0xA003
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
+NESTED = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+"""Tags that point to a directory of their own."""
+
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of one value, for each of TIFF's types."""
+
+MOST_ENTRIES, MOST_BYTES = 4096, 1 << 24
+"""A directory with more entries, or with a longer value, is damaged."""
+
+Entry: TypeAlias = "tuple[int, bytes] | Directory"
+Directory: TypeAlias = "dict[int, Entry]"
+"""Values by tag, as (type, bytes in the file's order); or a directory."""
+
+EXIF_MARK = b"Exif\0\0"
+
+PIXEL_SCALE, TIE_POINTS, TRANSFORMATION = 33550, 33922, 34264
+GEO = (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, 34735, 34736, 34737)
+"""GeoTIFF's tags."""
+
+
+def read_directory(content: bytes, offset: int, order: str, *, big: bool = False, depth: int = 0) -> Directory:
+    """Return the entries of a TIFF directory; what is damaged is left out.
+
+    Args:
+        content: The whole file, or EXIF without its mark.
+        offset: Where the directory begins.
+        order: "<" or ">".
+        big: Whether it is BigTIFF.
+        depth: How many directories it lies in.
+    """
+    head, size, inline = ("Q", 20, 8) if big else ("H", 12, 4)
+    found: Directory = {}
+    start = offset + struct.calcsize(head)
+    if start > len(content):
+        return found
+    (count,) = struct.unpack_from(order + head, content, offset)
+    for place in range(start, start + size * min(count, MOST_ENTRIES), size):
+        if place + size > len(content):
+            break
+        tag, kind = struct.unpack_from(order + "HH", content, place)
+        (values,) = struct.unpack_from(order + ("Q" if big else "I"), content, place + 4)
+        length = TYPE_BYTES.get(kind, 0) * values
+        if not 0 < length <= MOST_BYTES or tag in found:  # of two descriptions, the first is the user's
+            continue
+        at = place + size - inline
+        if length > inline:
+            (at,) = struct.unpack_from(order + ("Q" if big else "I"), content, at)
+        raw = content[at : at + length]
+        if len(raw) != length:
+            continue
+        if tag in NESTED:
+            if depth < 2 and length in (4, 8):
+                (inner,) = struct.unpack(order + ("I" if length == 4 else "Q"), raw)
+                found[tag] = read_directory(content, inner, order, big=big, depth=depth + 1)
+        else:
+            found[tag] = (kind, raw)
+    return found
+
+
+def pack_directory(directory: Directory, order: str, start: int) -> bytes:
+    """Return a directory, and what it points to, as it stands at an offset of a file that is not BigTIFF."""
+    entries, tail = b"", b""
+    after = start + 2 + 12 * len(directory) + 4
+    for tag, entry in sorted(directory.items()):
+        if isinstance(entry, dict):
+            kind, count, value = 4, 1, struct.pack(order + "I", after + len(tail))
+            tail += pack_directory(entry, order, after + len(tail))
+        else:
+            kind, raw = entry
+            count, value = len(raw) // TYPE_BYTES[kind], raw
+            if len(raw) > 4:
+                value = struct.pack(order + "I", after + len(tail))
+                tail += raw + b"\0" * (len(raw) % 2)
+        entries += struct.pack(order + "HHI", tag, kind, count) + value.ljust(4, b"\0")
+    return struct.pack(order + "H", len(directory)) + entries + bytes(4) + tail
+
+
+def open_exif(exif: bytes) -> tuple[Directory, str]:
+    """Return the first directory of EXIF, with or without its mark, and its byte order; an empty one where it is damaged."""
+    block = exif.removeprefix(EXIF_MARK)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None or len(block) < 8:
+        return {}, "<"
+    return read_directory(block, struct.unpack_from(order + "I", block, 4)[0], order), order
+
+
+def pack_exif(directory: Directory, order: str) -> bytes:
+    """Return a directory as EXIF, without its mark."""
+    return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8) + pack_directory(directory, order, 8)
+
+
+def exif_orientation(exif: bytes | None) -> int:
+    """Return how the camera was held, 1 to 8; 1 where EXIF does not say it, or nonsense."""
+    directory, order = open_exif(exif) if exif else ({}, "<")
+    entry = directory.get(ORIENTATION)
+    if not isinstance(entry, tuple):
+        return 1
+    value = int.from_bytes(entry[1], "little" if order == "<" else "big")
+    return value if 1 <= value <= 8 else 1
+
+
+def settle_exif(exif: bytes, size: tuple[int, int]) -> bytes | None:
+    """Return EXIF, without its mark, of a picture that has been turned upright, and has another size; None where it is damaged.
+
+    Values are replaced where they stand, so that a maker's notes, which point into the whole, stay valid. The thumbnail goes: it
+    shows the old picture.
+
+    Args:
+        exif: With or without its mark.
+        size: (H, W) in pixels.
+    """
+    block = exif.removeprefix(EXIF_MARK)
+    directory, order = open_exif(block)
+    if not directory:
+        return None
+    result = bytearray(block)
+    (first,) = struct.unpack_from(order + "I", block, 4)
+    _settle(result, first, order, size, thumbnail=True)
+    entry = next((at for tag, at in _places(block, first, order) if tag == EXIF_IFD), None)
+    if entry is not None:
+        _settle(result, struct.unpack_from(order + "I", block, entry + 8)[0], order, size)
+    return bytes(result)
+
+
+def _places(block: bytes | bytearray, offset: int, order: str) -> Iterator[tuple[int, int]]:
+    if offset + 2 > len(block):
+        return
+    (count,) = struct.unpack_from(order + "H", block, offset)
+    for place in range(offset + 2, offset + 2 + 12 * min(count, MOST_ENTRIES), 12):
+        if place + 12 > len(block):
+            return
+        yield struct.unpack_from(order + "H", block, place)[0], place
+
+
+def _settle(block: bytearray, offset: int, order: str, size: tuple[int, int], *, thumbnail: bool = False) -> None:
+    wanted = {ORIENTATION: 1, HEIGHT: size[0], WIDTH: size[1], EXIF_HEIGHT: size[0], EXIF_WIDTH: size[1]}
+    end = offset + 2
+    for tag, place in list(_places(block, offset, order)):
+        end = place + 12
+        if tag in wanted:
+            struct.pack_into(order + "HII", block, place + 2, 4, 1, wanted[tag])
+    if thumbnail and end + 4 <= len(block):
+        block[end : end + 4] = bytes(4)
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a PNG file, (kind, data), as far as they are whole."""
+    place = 8
+    while place + 12 <= len(content):
+        length = int.from_bytes(content[place : place + 4])
+        if place + 12 + length > len(content):
+            return
+        yield content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
+        place += 12 + length
+
+
+def with_chunks(content: bytes, chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a PNG file with chunks put behind its header, in place of its own of the same kinds."""
+    import zlib
+
+    kinds = {kind for kind, _ in chunks}
+    own = list(png_chunks(content))
+    whole = [own[0], *chunks, *(chunk for chunk in own[1:] if chunk[0] not in kinds)]
+    return content[:8] + b"".join(len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4) for kind, data in whole)
+
+
+def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the segments of a JPEG file before its pixels, (marker, data)."""
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        if marker == 0xDA:
+            return
+        length = int.from_bytes(content[place + 2 : place + 4])
+        yield marker, content[place + 4 : place + 2 + length]
+        place += 2 + length
+
+
+def with_segments(content: bytes, segments: list[tuple[int, bytes]]) -> bytes:
+    """Return a JPEG file with segments put behind its first one, JFIF's; those that are too long are left out."""
+    place = 2 + 2 + int.from_bytes(content[4:6]) if content[2:4] == b"\xff\xe0" else 2
+    new = b"".join(bytes((0xFF, marker)) + (len(data) + 2).to_bytes(2) + data for marker, data in segments if len(data) < 0xFFFE)
+    return content[:place] + new + content[place:]
+
+
+def only(directory: Directory, tags: frozenset[int]) -> Directory:
+    """Return the entries of some tags."""
+    return {tag: entry for tag, entry in directory.items() if tag in tags}
+
+
+def geo_scaled(directory: Directory, old: tuple[int, ...], new: tuple[int, ...], order: str) -> Directory:
+    """Return a TIFF's notes where the size of a pixel on the ground is that of the new pixels.
+
+    Args:
+        directory: The notes.
+        old: (H, W) that they speak of; (0, 0) for none.
+        new: (H, W) that they will.
+        order: "<" or ">".
+    """
+    if not all(old) or old == new:
+        return directory
+    down, across = new[0] / old[0], new[1] / old[1]
+    factors = {
+        PIXEL_SCALE: (1 / across, 1 / down, 1),
+        TIE_POINTS: (across, down, 1, 1, 1, 1),
+        TRANSFORMATION: (1 / across, 1 / down, 1, 1) * 4,
+    }
+    result = dict(directory)
+    for tag, factor in factors.items():
+        entry = result.get(tag)
+        if isinstance(entry, tuple) and entry[0] == 12 and not len(entry[1]) % (8 * len(factor)):
+            values = struct.unpack(f"{order}{len(entry[1]) // 8}d", entry[1])
+            scaled = [value * factor[place % len(factor)] for place, value in enumerate(values)]
+            result[tag] = (12, struct.pack(f"{order}{len(scaled)}d", *scaled))
+    return result
+
+
+def with_nested(content: bytes, nested: list[dict[int, Directory]], order: str) -> bytes:
+    """Return a TIFF, not BigTIFF, with the directories that its pages' notes point to appended, one mapping for each page."""
+    if not any(nested):
+        return content
+    result = bytearray(content)
+    (offset,) = struct.unpack_from(order + "I", result, 4)
+    for directories in nested:
+        (count,) = struct.unpack_from(order + "H", result, offset)
+        for place in range(offset + 2, offset + 2 + 12 * count, 12):
+            entry = directories.get(struct.unpack_from(order + "H", result, place)[0])
+            if entry is not None:
+                result += b"\0" * (len(result) % 2)
+                struct.pack_into(order + "I", result, place + 8, len(result))
+                result += pack_directory(entry, order, len(result))
+        (offset,) = struct.unpack_from(order + "I", result, offset + 2 + 12 * count)
+    return bytes(result)

@@ -1,0 +1,322 @@
+"""What Pillow reads and writes as it was: JPEG, PNG, WebP, GIF, BMP, TGA, PNM, JPEG 2000, AVIF of 8 bits; all their frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageSequence, JpegImagePlugin
+
+from isthmus.errors import DataError
+from isthmus.imaging import notes
+from isthmus.imaging.arrays import Array
+from isthmus.imaging.color import cmyk_to_rgb, rgb_to_cmyk
+from isthmus.imaging.content import MAX_PAGES, MAX_PIXELS, TOO_LARGE, Coding, Picture, check_size, upright_picture
+
+WRITTEN_AS = {
+    "JPEG": "JPEG",
+    "PNG": "PNG",
+    "WEBP": "WEBP",
+    "GIF": "GIF",
+    "BMP": "BMP",
+    "TGA": "TGA",
+    "PPM": "PPM",
+    "JP2": "JPEG2000",
+    "AVIF": "AVIF",
+}
+"""Pillow's name for each format."""
+
+READ_AS = {**{kind: [name] for kind, name in WRITTEN_AS.items()}, "JPEG": ["JPEG", "MPO"], "BMP": ["BMP", "DIB"]}
+
+LOWEST_QUALITY = 75
+"""JPEGs of lower quality are written with this one: coding them as coarsely again would put back what was taken out."""
+
+STANDARD_SUM = 3688
+"""Sum of the luminance table of ITU-T T.81, K.1, which is quality 50."""
+
+PNG_NOTES = (b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"cICP", b"mDCV", b"cLLI", b"iCCP", b"eXIf")
+"""PNG's chunks that say something about the picture, whatever its pixels are."""
+
+LONGEST_TEXT = 1 << 20
+
+
+def read_with_pillow(content: bytes, kind: str) -> Picture:
+    """Return a picture of a format, with all its frames."""
+    chunks = list(notes.png_chunks(content)) if kind == "PNG" else []
+    kept = [chunk for chunk in chunks if chunk[0] in PNG_NOTES]
+    if kept:
+        content = without_notes(content)
+    with Image.open(io.BytesIO(content), formats=READ_AS[kind]) as opened:
+        check_size(opened.height, opened.width)
+        info = dict(opened.info)
+        count = 1 if opened.format == "MPO" or kind in ("JPEG", "BMP") else getattr(opened, "n_frames", 1)
+        if count > MAX_PAGES or count * opened.height * opened.width > MAX_PIXELS:
+            raise DataError(TOO_LARGE)
+        remarks: tuple[str, ...] = ()
+        if opened.format == "MPO":
+            remarks += ("its further pictures, such as a preview, do not come back.",)
+        if opened.mode == "P" and kind != "GIF":
+            remarks += ("its palette becomes RGB.",)
+        bits = content[24] if kind == "PNG" and opened.mode != "P" else 1 if opened.mode == "1" else 8
+        if bits < 8:
+            remarks += (f"its {bits} bit{'s' * (bits > 1)} become{'s' * (bits == 1)} 8.",)
+        coding = Coding(kind=kind, options=coding_of(opened, content, kind, kept))
+        frames = _frames(opened, coding, count)
+    exif, profile = info.get("exif"), info.get("icc_profile")
+    if kept:
+        exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
+    return settled(frames, exif, profile, xmp_of(info, kept), resolution_of(info, kept), remarks)
+
+
+def settled(
+    frames: Sequence[Picture],
+    exif: bytes | None,
+    profile: bytes | None,
+    xmp: bytes | None,
+    resolution: tuple[float, float] | None,
+    remarks: tuple[str, ...] = (),
+) -> Picture:
+    """Return frames as one picture, upright, with the file's notes; odd EXIF is dropped, and named."""
+    if exif and not notes.open_exif(exif)[0]:
+        exif, remarks = None, (*remarks, "its EXIF is damaged, and does not come back.")
+    orientation = notes.exif_orientation(exif)
+    whole = [
+        upright_picture(dataclasses.replace(frame, icc_profile=profile or None, resolution=resolution), orientation)
+        for frame in frames
+    ]
+    whole = [dataclasses.replace(frame, coding=dataclasses.replace(frame.coding, size=frame.pixels.shape[:2])) for frame in whole]
+    return dataclasses.replace(whole[0], exif=exif or None, xmp=xmp, pages=tuple(whole[1:]), remarks=remarks)
+
+
+def _frames(opened: Image.Image, coding: Coding, count: int) -> list[Picture]:
+    if count == 1:
+        return [_frame(opened, coding, opened.has_transparency_data)]
+    found, has_alpha = [], False
+    for frame in ImageSequence.Iterator(opened):
+        frame.load()
+        has_alpha = has_alpha or frame.has_transparency_data
+        seconds: dict[str, Any] = {key: frame.info.get(key) for key in ("duration", "disposal") if key in frame.info}
+        found.append((frame.convert("RGBA"), seconds))
+        if len(found) * opened.height * opened.width > MAX_PIXELS:
+            raise DataError(TOO_LARGE)
+    options = coding.options
+    return [_frame(image, dataclasses.replace(coding, options={**options, **more}), has_alpha) for image, more in found]
+
+
+def _frame(image: Image.Image, coding: Coding, has_alpha: bool) -> Picture:
+    if image.mode[0] in "IF":
+        raise DataError("a picture of more than 8 bits is not read in this format: save it as a PNG or TIFF of 16 bits.")
+    if image.mode == "CMYK":
+        rgb, black = cmyk_to_rgb(np.asarray(image))
+        return Picture(pixels=rgb, black=black, coding=dataclasses.replace(coding, model="CMYK"))
+    gray = image.mode in ("1", "L", "LA", "La")
+    array = np.array(image.convert(("LA" if has_alpha else "L") if gray else "RGBA" if has_alpha else "RGB"))
+    array = array if array.ndim == 3 else array[:, :, None]
+    if not has_alpha:
+        return Picture(pixels=array, coding=coding)
+    return Picture(pixels=array[:, :, :-1], alpha=array[:, :, -1], coding=coding)
+
+
+def coding_of(opened: Image.Image, content: bytes, kind: str, kept: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """Return what `encode` needs to write the same kind of file."""
+    info = opened.info
+    if isinstance(opened, JpegImagePlugin.JpegImageFile):
+        segments = [
+            (marker, data)
+            for marker, data in notes.jpeg_segments(content)
+            if marker in (0xE1, 0xED, 0xFE) and not data.startswith(notes.EXIF_MARK)
+        ]
+        return {
+            "qtables": [list(table) for table in opened.quantization.values()],
+            "quality": quality_of(content),
+            "subsampling": max(0, JpegImagePlugin.get_sampling(opened)),
+            "progressive": bool(info.get("progressive")),
+            "segments": segments,
+        }
+    if kind == "PNG":
+        return {"chunks": [chunk for chunk in kept if chunk[0] != b"eXIf"], "loop": info.get("loop", 0)}
+    if kind == "WEBP":
+        return {"lossless": b"VP8L" in content and b"VP8 " not in content, "loop": info.get("loop", 0)}
+    if kind == "GIF":
+        return {key: info[key] for key in ("loop", "comment") if key in info}
+    if kind == "TGA":
+        return {"compression": info.get("compression")}
+    return {}
+
+
+def quality_of(content: bytes) -> int:
+    """Return a JPEG file's quality, 1 to 100, as the Independent JPEG Group's coder counts it; 75 where it has no tables."""
+    for marker, data in notes.jpeg_segments(content):
+        if marker == 0xDB and len(data) >= 65 and not data[0] >> 4:
+            scale = 100 * sum(data[1:65]) / STANDARD_SUM
+            return round(max(1.0, 5000 / scale if scale > 100 else 100 - scale / 2))
+    return LOWEST_QUALITY
+
+
+def without_notes(content: bytes) -> bytes:
+    """Return a PNG file without its notes, so that an odd one cannot keep its pixels from being read; the rest untouched."""
+    parts, place = [content[:8]], 8
+    while place + 12 <= len(content):
+        length = 12 + int.from_bytes(content[place : place + 4])
+        if content[place + 4 : place + 8] not in PNG_NOTES:
+            parts.append(content[place : place + length])
+        place += length
+    return b"".join(parts) + content[place:]
+
+
+def profile_of(chunks: list[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the color profile among a PNG's chunks; None where there is none, or it is damaged."""
+    import zlib
+
+    data = next((data for name, data in chunks if name == b"iCCP"), b"")
+    inflater = zlib.decompressobj()
+    try:
+        profile = inflater.decompress(data[data.find(b"\0") + 2 :], notes.MOST_BYTES)  # a compressed one can claim any size
+    except zlib.error:
+        return None
+    return profile if inflater.eof else None
+
+
+def xmp_of(info: Mapping[Any, Any], kept: list[tuple[bytes, bytes]]) -> bytes | None:
+    """Return a file's XMP, by what Pillow found and a PNG's chunks."""
+    for kind, data in kept:
+        if kind == b"iTXt" and data.startswith(b"XML:com.adobe.xmp\0\0"):
+            return data.split(b"\0", 5)[-1]
+    xmp = info.get("xmp")
+    return xmp if isinstance(xmp, bytes) and xmp else None
+
+
+def resolution_of(info: Mapping[Any, Any], kept: list[tuple[bytes, bytes]]) -> tuple[float, float] | None:
+    """Return a file's pixels per inch, by what Pillow found and a PNG's chunks."""
+    for kind, data in kept:
+        if kind == b"pHYs" and len(data) == 9 and data[8] == 1:
+            across, down = (int.from_bytes(data[place : place + 4]) * 0.0254 for place in (0, 4))
+            return (across, down) if across and down else None
+    dpi = info.get("dpi")
+    try:
+        across, down = float(dpi[0]), float(dpi[1])  # type: ignore[index]  # None is among what is caught
+    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+
+
+def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
+    """Return the content of a file of a format, in its source's coding where that had the same format.
+
+    Args:
+        picture: Of uint8 pixels.
+        kind: The format.
+        quality: From 1 to 100, in formats that have one; 0 for the source's.
+    """
+    same = picture.coding.kind == kind
+    options = picture.coding.options if same else {}
+    exif = notes.settle_exif(picture.exif, picture.pixels.shape[:2]) if picture.exif and picture.coding.kind != "TIFF" else None
+    if picture.exif and picture.coding.kind == "TIFF":
+        from isthmus.imaging.tiff import OF_A_CAMERA
+
+        directory, order = notes.open_exif(picture.exif)
+        exif = notes.pack_exif(notes.only(directory, OF_A_CAMERA), order)
+    image = _image(picture, kind)
+    save: dict[str, Any] = {}
+    if picture.icc_profile and kind in ("JPEG", "PNG", "WEBP", "AVIF"):
+        save["icc_profile"] = picture.icc_profile
+    if picture.resolution and kind in ("JPEG", "PNG", "BMP"):
+        save["dpi"] = picture.resolution
+    if kind in ("WEBP", "AVIF"):
+        save |= {"exif": notes.EXIF_MARK + exif} if exif else {}
+        save |= {"xmp": picture.xmp} if picture.xmp else {}
+    if kind == "AVIF":
+        save["quality"] = quality or (100 if picture.alpha is not None else 90)  # a lower one would code the alpha with loss
+    if kind == "WEBP":
+        lossy = quality or not options.get("lossless", True)
+        save |= {"quality": quality or 90, "alpha_quality": 100} if lossy else {"lossless": True, "exact": True}
+    if kind == "TGA" and options.get("compression"):
+        save["compression"] = options["compression"]
+    if kind == "JPEG":
+        save |= _jpeg_options(options, quality)
+    if picture.pages and kind in ("GIF", "WEBP", "PNG"):
+        save |= _film_options(picture, kind, same)
+    if kind == "GIF" and options.get("comment"):
+        save["comment"] = options["comment"]
+    if kind == "BMP" and image.mode == "RGBA":
+        return _bmp_with_alpha(picture)
+    out = io.BytesIO()
+    image.save(out, WRITTEN_AS[kind], **save)
+    content = out.getvalue()
+    if kind == "JPEG":
+        segments = [(0xE1, notes.EXIF_MARK + exif)] if exif else []
+        foreign_xmp = [(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + picture.xmp)] if picture.xmp and not same else []
+        content = notes.with_segments(content, [*segments, *foreign_xmp, *options.get("segments", [])])
+    if kind == "PNG":
+        content = with_png_notes(content, picture, exif)
+    return content
+
+
+def with_png_notes(content: bytes, picture: Picture, exif: bytes | None) -> bytes:
+    """Return a PNG file with a picture's notes put into it."""
+    same = picture.coding.kind == "PNG"
+    chunks = list(picture.coding.options.get("chunks", [])) if same else []
+    if picture.icc_profile is None or not same:
+        chunks = [chunk for chunk in chunks if chunk[0] != b"iCCP"]
+    if picture.resolution and same and any(kind == b"pHYs" for kind, _ in chunks):
+        across, down = (round(side / 0.0254) for side in picture.resolution)
+        chunks = [
+            (kind, across.to_bytes(4) + down.to_bytes(4) + b"\1" if kind == b"pHYs" and data[8:] == b"\1" else data)
+            for kind, data in chunks
+        ]
+    if picture.xmp and not same:
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + picture.xmp))
+    if exif:
+        chunks.append((b"eXIf", exif))
+    return notes.with_chunks(content, chunks) if chunks else content
+
+
+def _image(picture: Picture, kind: str) -> Image.Image:
+    pixels = picture.pixels
+    if kind == "JPEG" and picture.coding.model == "CMYK" and picture.black is not None and pixels.shape[2] == 3:
+        return Image.fromarray(rgb_to_cmyk(pixels, picture.black), "CMYK")
+    array = pixels if picture.alpha is None or kind in ("JPEG", "PPM") else np.dstack([pixels, picture.alpha])
+    image = Image.fromarray(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array))
+    return image.convert("RGBA") if image.mode == "LA" and kind in ("BMP", "WEBP", "AVIF", "GIF") else image
+
+
+def _jpeg_options(options: Any, quality: int) -> dict[str, Any]:
+    if not options:
+        return {"quality": quality or 95}
+    save: dict[str, Any] = {"subsampling": options["subsampling"], "progressive": options["progressive"]}
+    tables = options["qtables"]
+    if quality or options["quality"] < LOWEST_QUALITY or not 1 <= len(tables) <= 4:
+        return save | {"quality": quality or max(LOWEST_QUALITY, options["quality"])}
+    return save | {"qtables": tables}
+
+
+def _film_options(picture: Picture, kind: str, same: bool) -> dict[str, Any]:
+    frames = (picture, *picture.pages)
+    save: dict[str, Any] = {"save_all": True, "append_images": [_image(frame, kind) for frame in picture.pages]}
+    if not same and picture.coding.kind not in ("GIF", "WEBP", "PNG"):
+        return save
+    save["duration"] = [int(frame.coding.options.get("duration") or 0) for frame in frames]
+    if "loop" in picture.coding.options:
+        save["loop"] = picture.coding.options["loop"]
+    if kind == "GIF" and any(frame.alpha is not None for frame in frames):
+        save["disposal"] = 2
+    if kind == "WEBP":
+        save["minimize_size"] = False
+    return save
+
+
+def _bmp_with_alpha(picture: Picture) -> bytes:
+    """Return a BMP whose header says that its fourth value is alpha, which Pillow's does not."""
+    alpha = picture.alpha
+    assert alpha is not None
+    rgb: Array = np.repeat(picture.pixels, 3, 2) if picture.pixels.shape[2] == 1 else picture.pixels
+    values = np.dstack([rgb[:, :, ::-1], alpha])[::-1].tobytes()
+    height, width = alpha.shape
+    across, down = (round(side / 0.0254) for side in picture.resolution or (0, 0))
+    head = np.array([108, width, height, 32 << 16 | 1, 3, len(values), across, down, 0, 0], "<u4").tobytes()
+    masks = np.array([0xFF0000, 0xFF00, 0xFF, 0xFF000000], "<u4").tobytes() + b"BGRs" + bytes(48)
+    size = 14 + len(head) + len(masks)
+    return b"BM" + (size + len(values)).to_bytes(4, "little") + bytes(4) + size.to_bytes(4, "little") + head + masks + values
