@@ -169,7 +169,7 @@ class _Whole(nn.Module):
         seen = self.corruption.to_model_input(image)
         encoded, detail = self.network.encode(seen)
         output = self.network.decode(self.bottleneck.point(encoded), (seen.shape[-2], seen.shape[-1]), detail)
-        restored = self.loss.image(output, seen)
+        restored = self.loss.image(output, seen[:, : seen.shape[1] - self.corruption.beside])
         return torch.where(image[:, -1:] >= 0.5, restored, image[:, :-1]) if self.completes else restored
 
 

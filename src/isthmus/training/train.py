@@ -13,6 +13,7 @@ from typing import Any
 from isthmus.datasets import MAX_BAD, Data, open_pairs, training_data
 from isthmus.errors import UsageError, printable
 from isthmus.model import Model, load
+from isthmus.networks import NETWORKS
 from isthmus.recipes import Recipe, base_fields
 from isthmus.storage.atomic import check_output
 from isthmus.storage.run_dir import Run
@@ -106,7 +107,8 @@ def train(
             return load(path, device=device)
         _check_out(path, run, resume=resume, overwrite=overwrite)
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)
-    dataset, held_out = training_data(source, chosen.size, chosen.complete().patch or 0, VALIDATION_IMAGES)
+    patch, upright = chosen.complete().patch or 0, NETWORKS[chosen.model].upright
+    dataset, held_out = training_data(source, chosen.size, patch, VALIDATION_IMAGES, upright=upright)
     for skipped in dataset.skipped:
         LOG.warning("Skipped %s", skipped.reason)
     with contextlib.ExitStack() as stack:
