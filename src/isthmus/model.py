@@ -104,7 +104,8 @@ class Model:
             stop: Set it, from any thread, to end the work with `Interrupted`.
 
         Returns:
-            The same kind, shape and type; for a path, the pixels as an array. Colorizing changes the channels, upscaling the size.
+            The same kind, shape and type; for a path, the pixels as an array. Colorizing changes the channels (and bool to
+            uint8), upscaling the size.
 
         Raises:
             DataError: If shape, size, channels, values, mask or hints do not fit the model.
@@ -340,12 +341,14 @@ class Model:
         channels, scale = self.image_shape[0], self.corruption.scale_factor
         gray = self.input_spec.returns_gray(layout.to_batch(array).shape[1])
         size = tuple(side * scale for side in batch.shape[2:])
-        restored = np.empty((len(batch), 1 if gray else channels, *size), array.dtype)
+        colors = channels > 1 and not gray
+        dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and colors else array.dtype  # one bit holds no color
+        restored = np.empty((len(batch), 1 if gray else channels, *size), dtype)
         done = 0
         report(0.0)
         for place, seen, image in self.engine.restored(batch, beside, self_ensemble=self_ensemble):
             result = image if strength == 1 else torch.lerp(seen.clamp(0, 1).expand_as(image), image, strength)
-            restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), array.dtype)
+            restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), dtype)
             done += restored[place].size
             if done < restored.size:
                 report(done / restored.size)

@@ -133,6 +133,11 @@ def export_onnx(
             raise UsageError(
                 "To know the ranges of 8-bit numbers, images like those learned from are needed: give them as --images."
             )
+    if model.architecture.working_size:
+        raise UsageError(
+            f"A {model.recipe.model} model sees the whole picture at {model.architecture.working_size} pixels, which ONNX cannot "
+            "describe for any size. Export a photographic or a conv model, or use isthmus itself."
+        )
     _check_installed()
     paths = {"whole": path, **{name: path.with_suffix(f".{name}.onnx") for name in _PARTS if name != "whole"}}
     for each in (*paths.values(), *([path.with_suffix(f".{quantize}.onnx")] if quantize else [])):

@@ -11,7 +11,7 @@ const FIELDS = {
   noisy: { model: "photographic", start: "denoise-color" },
   upscale: { model: "photographic", start: "upscale-x2", factor: 2 },
   repair: { model: "photographic", start: "repair" },
-  colorize: { model: "photographic", start: "denoise-color" },
+  colorize: { model: "global", loss: "ab-mixed" },
   inpaint: { model: "photographic", start: "denoise-color" },
   reconstruct: { model: "conv", size: [32, 32] },
 };
