@@ -15,6 +15,7 @@ from isthmus.corruptions.base import Chain, Corruption, Nothing, split_outside
 from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, Sharpen
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
+from isthmus.corruptions.hints import Hints
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.prints import Fade, Scratches
 from isthmus.corruptions.resampling import Downscale, Resize
@@ -32,7 +33,7 @@ CORRUPTIONS: Registry[type[Corruption]] = Registry(
             *(CameraNoise, FilmGrain, Sharpen),
             *(Grayscale, Downscale, Blur, Resize, Jpeg, Webp),
             *(Fade, Scratches),
-            *(Mask, Erase, Warp),
+            *(Mask, Hints, Erase, Warp),
             *(Either, Shuffled),
         )
     },

@@ -12,7 +12,7 @@ from isthmus.corruptions import Downscale, GaussianNoise, parse
 from isthmus.errors import UsageError, lookup, nearest
 from isthmus.networks import NETWORKS
 from isthmus.networks.bottlenecks import BOTTLENECKS
-from isthmus.networks.losses import LOSSES
+from isthmus.networks.losses import COLOR_LOSSES, LOSSES
 from isthmus.recipes.photographs import corruption_for
 from isthmus.recipes.tasks import TASKS
 
@@ -66,7 +66,8 @@ class Recipe:
     """Share of the training over which that weight rises from 0 to beta."""
     loss: str | None = None
     """Loss: bce (cross-entropy, the textbook's), mse (squared error), psnr (log of each image's squared error), l1 (absolute
-    error), ab (squared error of the colors; colorize) or ab-bins (cross-entropy among ninety colors)."""
+    error), and of the colors alone: ab (squared error; colorize), ab-huber, ab-bins (cross-entropy among ninety colors) or
+    ab-mixed (both)."""
     epochs: int | None = None
     """Passes over the training set: 10, unless there is a budget."""
     budget: str | None = None
@@ -211,4 +212,9 @@ class Recipe:
         problems = [f"{name} must be {wanted}, not {values[name]}." for name, (fit, wanted) in fits.items() if not fit]
         if self.budget and self.epochs:
             problems.append(f"Pass either epochs ({self.epochs}) or a budget ({self.budget}), not both.")
+        if NETWORKS[self.network].working_size and values["loss"] in LOSSES and not LOSSES[values["loss"]].needs_seen:
+            problems.append(
+                f"The network {self.network} predicts colors only, so the loss cannot be {values['loss']}. Pass one of "
+                f'{", ".join(COLOR_LOSSES)}; `task="colorize"` sets one.'
+            )
         return problems

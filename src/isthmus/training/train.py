@@ -13,6 +13,7 @@ from typing import Any
 from isthmus.datasets import MAX_BAD, Data, open_pairs, training_data
 from isthmus.errors import UsageError, printable
 from isthmus.model import Model, load
+from isthmus.networks import NETWORKS
 from isthmus.recipes import Recipe, base_fields
 from isthmus.recipes.photographs import corruption_for, start_for, suited
 from isthmus.storage.atomic import check_output
@@ -109,7 +110,8 @@ def train(
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)
     named = chosen.model is not None
     chosen = suited(chosen, source.sizes())
-    dataset, held_out = training_data(source, chosen.size, chosen.complete().patch or 0, VALIDATION_IMAGES)
+    patch, upright = chosen.complete().patch or 0, NETWORKS[chosen.network].upright
+    dataset, held_out = training_data(source, chosen.size, patch, VALIDATION_IMAGES, upright=upright)
     for skipped in dataset.skipped:
         LOG.warning("Skipped %s", skipped.reason)
     if not named and chosen.model is not None:

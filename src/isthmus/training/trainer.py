@@ -290,7 +290,7 @@ class Trainer:
         """Fit the model's statistics to training images and held-out ones, as the model will get them: not prepared."""
         model, recipe = self.model, self.recipe
         shape = model.code_shape()
-        small = math.prod(shape) <= MAX_NUMBERS
+        small = math.prod(shape) <= MAX_NUMBERS and not model.architecture.working_size  # of a whole picture, codes tell little
         images = self.dataset.some(FIT_CODES if small else 1, recipe.seed).images
         known, others = (model.degradation.at_inference(to_unit(some), recipe.seed) for some in (images, self.usual))
         density = None

@@ -54,7 +54,6 @@ class ModelStore:
         """Return what the page and programs need to know of a model."""
         model = self.get(name)
         recipe, images = model.recipe, model.image_shape
-        takes = model.corruption.input_channels(images[0])
         return {
             "name": name,
             "task": recipe.task,
@@ -66,7 +65,8 @@ class ModelStore:
             "any_size": model.architecture.any_size,
             "of_photographs": model.trained_on_patches,
             "scale": model.corruption.scale_factor,
-            "takes_mask": takes > images[0],
+            "takes_mask": model.takes_mask,
+            "takes_hints": model.takes_hints,
             "codes_are_images": model.decodes_codes,
             "code_shape": list(model.code_shape()),
             "parameters": model.num_parameters,

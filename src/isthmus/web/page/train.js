@@ -11,7 +11,7 @@ const FIELDS = {
   noisy: { model: "photographic", init_from: "denoise-color" },
   upscale: { model: "photographic", init_from: "upscale-x2", factor: 2 },
   repair: { model: "photographic", init_from: "repair" },
-  colorize: { model: "photographic", init_from: "denoise-color" },
+  colorize: { model: "global", loss: "ab-mixed" },
   inpaint: { model: "photographic", init_from: "denoise-color" },
   reconstruct: { model: "conv", size: [32, 32] },
 };
