@@ -110,7 +110,7 @@ def test_what_a_mask_does_not_hide_is_kept(tmp_path, run):
         (
             "denoise",
             np.zeros((20, 26)),
-            "This model takes no mask: it was trained to undo gaussian-noise",
+            "This model takes no mask: only a model trained with",
         ),
     ],
 )

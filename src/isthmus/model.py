@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import warnings
@@ -15,10 +14,10 @@ import torch
 
 from isthmus import pretrained
 from isthmus.corruptions import Corruption
-from isthmus.errors import DataError, Interrupted, IsthmusError, IsthmusWarning, ModelFileError, UsageError, printable
+from isthmus.errors import DataError, IsthmusError, IsthmusWarning, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, from_unit
 from isthmus.inference.device import choose_bfloat16, choose_device
-from isthmus.inference.engine import Engine, build_network, chunk_length, to_array
+from isthmus.inference.engine import Engine, build_network, chunk_length, progress_reporter, to_array
 from isthmus.inference.inputs import InputSpec, change, times
 from isthmus.inference.reference import MAX_NUMBERS, CodeDensity, TrainingStatistics, novelty_scores
 from isthmus.networks import NETWORKS
@@ -30,8 +29,6 @@ from isthmus.recipes.degradation import Degradation
 from isthmus.recipes.training_info import TrainingInfo
 from isthmus.storage import model_file
 from isthmus.storage.atomic import write_whole
-
-LOG = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 64
 """Images that a model compares with its training set, over all calls of `restore`."""
@@ -58,10 +55,10 @@ class Model:
         self.statistics: TrainingStatistics | None = None
         self.degradation = Degradation(self.recipe)
         self.loss = LOSSES[self.recipe.loss or ""]
-        self.architecture = NETWORKS[self.recipe.model]
+        self.architecture = NETWORKS[self.recipe.network]
         scale = self.corruption.scale_factor
         self.input_spec = InputSpec(
-            model=recipe.model,
+            model=recipe.network,
             channels=image_shape[0],
             size=None if self.architecture.any_size else (-(-image_shape[1] // scale), -(-image_shape[2] // scale)),
             corruption=self.corruption,
@@ -118,10 +115,9 @@ class Model:
         if not 0 <= strength <= 1:
             raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
         if self_ensemble and not self.architecture.any_size:
-            raise UsageError(f"A {self.recipe.model} model takes one orientation only, so `self_ensemble=True` is not possible.")
-        report, told = _reporter(on_progress, stop), {"mask": mask, "hints": hints}
-        restored: Images = change(images, lambda array: self._restore(array, strength, self_ensemble, report, told))
-        return restored
+            raise UsageError(f"A {self.recipe.network} model takes one orientation only, so `self_ensemble=True` is not possible.")
+        report, told = progress_reporter(on_progress, stop), {"mask": mask, "hints": hints}
+        return change(images, lambda array: self._restore(array, strength, self_ensemble, report, told))  # type: ignore[no-any-return]
 
     def limit_memory(self, most: int) -> None:
         """Restore large images in tiles so small that the process stays within so many bytes, present ones included.
@@ -160,7 +156,7 @@ class Model:
         """
         if not self.decodes_codes:
             raise DataError(
-                f"A {self.recipe.model} model with the loss {self.recipe.loss} passes detail around its code, so codes alone "
+                f"A {self.recipe.network} model with the loss {self.recipe.loss} passes detail around its code, so codes alone "
                 "give no image. Train a conv or dense model with bce, mse or l1 to decode, generate or compress."
             )
         size = size or self.image_shape[1:]
@@ -294,8 +290,7 @@ class Model:
 
     def __repr__(self) -> str:
         """Return one line that says which model it is."""
-        recipe = self.recipe
-        about = f"task={recipe.task!r}, model={recipe.model!r}, image_shape={self.image_shape}"
+        about = f"task={self.recipe.task!r}, model={self.recipe.network!r}, image_shape={self.image_shape}"
         return f"Model({about}, parameters={self.num_parameters}, device='{self.device}')"
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
@@ -340,6 +335,7 @@ class Model:
         self._check_familiar(batch, beside)
         channels, scale = self.image_shape[0], self.corruption.scale_factor
         gray = self.input_spec.returns_gray(layout.to_batch(array).shape[1])
+        gray_ones = self.input_spec.gray_ones(batch)
         size = tuple(side * scale for side in batch.shape[2:])
         colors = channels > 1 and not gray
         dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and colors else array.dtype  # one bit holds no color
@@ -348,7 +344,9 @@ class Model:
         report(0.0)
         for place, seen, image in self.engine.restored(batch, beside, self_ensemble=self_ensemble):
             result = image if strength == 1 else torch.lerp(seen.clamp(0, 1).expand_as(image), image, strength)
-            restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), dtype)
+            values = to_array(result.mean(1, keepdim=True) if gray else result)
+            values[gray_ones[place[0]]] = values[gray_ones[place[0]]].mean(1, keepdims=True)
+            restored[place] = from_unit(values, dtype)
             done += restored[place].size
             if done < restored.size:
                 report(done / restored.size)
@@ -382,16 +380,6 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
         ModelFileError: If it is no model file, is damaged, or needs a newer version.
     """
     return _assemble(printable(str(path)), *model_file.read(pretrained.locate(path), "model"), device)
-
-
-def _reporter(on_progress: Callable[[float], None] | None, stop: threading.Event | None) -> Callable[[float], None]:
-    def report(share: float) -> None:
-        if stop is not None and stop.is_set():
-            raise Interrupted("Stopped.")
-        if on_progress:
-            on_progress(share)
-
-    return report
 
 
 def _from_bytes(content: bytes, device: str) -> Model:

@@ -10,10 +10,11 @@ import torch
 import isthmus
 from isthmus.evaluation.likelihood import importance_weighted_bound
 from isthmus.model import Model
-from isthmus.networks import NETWORKS, propagate
+from isthmus.networks import NETWORKS
 from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes.tasks import TASKS
+from isthmus.training.validation import losses as training_losses
 
 SHAPES = [(1, 28, 28), (3, 8, 8), (1, 1, 1), (1, 1, 9), (2, 7, 1), (3, 13, 5), (4, 17, 31)]
 
@@ -29,8 +30,7 @@ shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 def born(name, shape, **fields):
     """Return a model with fresh weights."""
     torch.manual_seed(0)
-    clean = {"clean": "clean/"} if fields.get("task") == "pairs" else {}
-    return Model(isthmus.Recipe(model=name, **fields, **clean), shape, device="cpu")
+    return Model(isthmus.Recipe(model=name, **fields), shape, device="cpu")
 
 
 def some(count, shape):
@@ -52,7 +52,7 @@ def test_maps_what_it_sees_to_the_clean_shape(name, task, shape):
     assert restored.dtype == np.float32
     assert restored.min() >= 0
     assert restored.max() <= 1
-    assert np.isfinite(losses(model, seen, clean)).all()
+    assert np.isfinite(training_losses(model, seen, clean)).all()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_every_parameter_learns(name, task, loss, code_kind):
     model = born(name, shape, task=task, loss=loss, code_kind=code_kind)
     clean = torch.from_numpy(some(64, shape))
     seen = torch.from_numpy(model.degradation.corrupt(clean.repeat(model.bottleneck.views, 1, 1, 1).numpy()))
-    output, divergence = propagate(model.network, seen, torch.Generator())
+    output, divergence = model.network.training_pass(seen, torch.Generator())
     (model.loss(output, clean) + divergence.mean()).backward()
     for parameter, tensor in model.network.named_parameters():
         assert tensor.grad is not None, parameter

@@ -128,7 +128,7 @@ def test_care_looks_into_a_mirror_only():
 
 def test_other_models_take_no_hints_and_other_losses_are_refused():
     denoiser = Model(isthmus.Recipe(model="conv", task="denoise"), (3, 16, 16), device="cpu")
-    with pytest.raises(isthmus.DataError, match="This model takes no hints: it was trained to undo gaussian-noise"):
+    with pytest.raises(isthmus.DataError, match='This model takes no hints: only a model trained with `task="colorize"` does'):
         denoiser.restore(np.zeros((16, 16, 3)), hints=np.zeros((16, 16, 4)))
     with pytest.raises(isthmus.UsageError, match="The network global predicts colors only, so the loss cannot be mse"):
         isthmus.Recipe(model="global", loss="mse").complete()

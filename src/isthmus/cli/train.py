@@ -126,7 +126,7 @@ def train(
     from isthmus.training.callbacks import TensorBoard
     from isthmus.training.train import train as run
 
-    with messages(quiet):
+    with messages(quiet, logging.INFO):
         model = run(
             data,
             Recipe.from_json(_fields_of(recipe)),

@@ -134,7 +134,7 @@ class Folder:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
         single = len(self.files) == 1 and is_picture_name(out.name)
         if out.resolve() == self.root.resolve():
-            raise UsageError(f"{printable(str(out))} is the input itself: name another --out.")
+            raise UsageError(f"{printable(str(out))} is the input itself: name another `out`.")
         check_output(out, overwrite=overwrite or resume)
         places = {str(file): out if single else out / file for file in self.files}
         left = tuple(file for file in self.files if not (resume and places[str(file)].exists()))
@@ -165,7 +165,7 @@ class Folder:
                 raise DataError(skipped[0].reason)
             raise DataError(
                 f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be used, "
-                f"more than --max-bad {self.max_bad:g} allows; the first: {skipped[0].reason}"
+                f"more than `max_bad` {self.max_bad:g} allows; the first: {skipped[0].reason}"
             )
 
     def _pictures(self, files: Iterable[Path]) -> Iterator[tuple[str, Picture | Skipped]]:

@@ -131,7 +131,7 @@ def export_onnx(
         lookup("quantization", quantize, QUANTIZATIONS)
         if data is None and not model.trained_on_patches:
             raise UsageError(
-                "To know the ranges of 8-bit numbers, images like those learned from are needed: give them as --images."
+                "To know the ranges of 8-bit numbers, images like those learned from are needed: give them as `images`."
             )
     if model.architecture.working_size:
         raise UsageError(

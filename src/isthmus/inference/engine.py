@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.corruptions import parse
-from isthmus.errors import UsageError
+from isthmus.errors import Interrupted, UsageError
 from isthmus.imaging.arrays import Array, Window, to_unit
 from isthmus.imaging.bicubic import CUBIC_RADIUS
 from isthmus.inference.tiling import Tile, tiles
@@ -222,7 +223,7 @@ def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str
     """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
     with torch.device(device):
         return build(
-            recipe.model,
+            recipe.network,
             image_shape=(LOSSES[recipe.loss or ""].outputs(image_shape[0]), *image_shape[1:]),
             input_channels=parse(recipe.corruption or "nothing").input_channels(image_shape[0]),
             code=recipe.code or 0,
@@ -248,3 +249,15 @@ def _as_it_is(images: Tensor) -> Tensor:
 
 def _times(span: slice, factor: int) -> slice:
     return span if factor == 1 or span == ALL else slice(span.start * factor, span.stop * factor)
+
+
+def progress_reporter(on_progress: Callable[[float], None] | None, stop: threading.Event | None) -> Callable[[float], None]:
+    """Return what is called with the share done: it reports it, and raises `Interrupted` once `stop` is set."""
+
+    def report(share: float) -> None:
+        if stop is not None and stop.is_set():
+            raise Interrupted("Stopped.")
+        if on_progress:
+            on_progress(share)
+
+    return report

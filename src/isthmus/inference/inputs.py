@@ -142,8 +142,8 @@ class InputSpec:
         known = self.companions
         for name, value in told.items():
             if value is not None and name not in known:
-                aim = "inpaint" if name == "mask" else "colorize with hints"
-                raise DataError(f"This model takes no {name}: it was trained to undo {self.corruption}, not to {aim}.")
+                task = "inpaint" if name == "mask" else "colorize"
+                raise DataError(f'This model takes no {name}: only a model trained with `task="{task}"` does.')
         if not known or within:
             return layout, self._in_channels(batch), channels if within else None
         parts = [part.given(told.get(name), batch.shape) for name, part in known.items()]
@@ -155,6 +155,13 @@ class InputSpec:
     def returns_gray(self, given: int) -> bool:
         """Tell whether images of so many channels are gray ones given to a color model: the result is gray again."""
         return self.channels > 1 and given == 1 and self._image_channels >= self.channels
+
+    def gray_ones(self, batch: Array) -> Array:
+        """Tell which images of a batch for a color model are gray, in however many channels: their results are, `(n,)` bool."""
+        count = self.channels
+        if count == 1 or self._image_channels < count:
+            return np.zeros(len(batch), bool)
+        return np.array([all(np.array_equal(image[0], image[channel]) for channel in range(1, count)) for image in batch])
 
     @property
     def _image_channels(self) -> int:

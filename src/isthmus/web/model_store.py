@@ -58,7 +58,7 @@ class ModelStore:
             "name": name,
             "task": recipe.task,
             "undoes": str(model.corruption),
-            "model": recipe.model,
+            "model": recipe.network,
             "channels": images[0],
             "size": None if model.architecture.any_size else list(images[1:]),
             "image_size": list(images[1:]),
