@@ -94,7 +94,7 @@ RecipeName = Annotated[
         name="--recipe",
         help="Start from a preset, which the other options change: features, dense-best, conv-best, vae, chapter-dense, "
         "chapter-convolutional or chapter-denoising; those of the models that ship, denoise-gray, denoise-color, repair, "
-        "upscale-x2, upscale-x3 or upscale-x4; or from a JSON file of `isthmus tune`.",
+        "upscale-x2, upscale-x3, upscale-x4 or colorize; or from a JSON file of `isthmus tune`.",
     ),
 ]
 

@@ -139,8 +139,8 @@ class InputSpec:
         known = self.companions
         for name, value in told.items():
             if value is not None and name not in known:
-                aim = "inpaint" if name == "mask" else "colorize with hints"
-                raise DataError(f"This model takes no {name}: it was trained to undo {self.corruption}, not to {aim}.")
+                task = "inpaint" if name == "mask" else "colorize"
+                raise DataError(f'This model takes no {name}: only a model trained with `task="{task}"` does.')
         if not known or within:
             return layout, self._in_channels(batch), channels if within else None
         parts = [part.given(told.get(name), batch.shape) for name, part in known.items()]

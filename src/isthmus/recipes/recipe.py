@@ -49,7 +49,8 @@ class Recipe:
     prepare: str = "nothing"
     """Change applied to every image first, input and target alike: binarize makes it black and white, as a VAE's bound needs."""
     model: str | None = None
-    """Network: conv (convolutional, any image size), dense (one image size) or photographic (large photos). By default,
+    """Network: conv (convolutional, any image size), dense (one image size), photographic (large photos) or
+    global (sees whole photos, for colorize). By default,
     photographic for photos that a task restores, and conv for all else."""
     code: int | None = None
     """Size of the latent code: numbers (dense 32), or channels of a map (conv 8, photographic 96); each layer halves its sides."""
