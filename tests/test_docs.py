@@ -23,16 +23,17 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 ELSEWHERE = {
     "isthmus serve": "tests/web",
-    "isthmus push": "tests/test_hub.py",
+    "isthmus push": "tests/export/test_hub.py",
     "isthmus export denoise-color --web": "tests/web/test_standalone.py",
-    "isthmus pull": "tests/test_hub.py",
-    "isthmus reproduce": "tests/test_reproducing.py",
+    "isthmus pull": "tests/export/test_hub.py",
+    "isthmus reproduce": "tests/report/test_chapter.py",
     "curl": "tests/web/test_api.py",
     "make": "make itself",
     "pip": "make install",
+    "uv": "make install",
     "python benchmarks/": "by hand",
     "python training/": "by hand",
-    "python run.py": "tests/test_exporting.py",
+    "python run.py": "tests/export/test_onnx.py",
 }
 """Commands that are run in another place, by how they begin."""
 
@@ -127,7 +128,7 @@ def test_every_block_of_code_runs(page, worker, run, monkeypatch, sources):
     digits = np.stack([np.asarray(Image.open(path)) for path in sorted((sources / "parts").iterdir())])
     vars(module).update(noisy=photographs, images=digits if page.stem == "compress" else photographs)
     for language, code in blocks(page):
-        if language == "python" and "sys.argv" not in code:  # a script of its own: tests/test_exporting.py
+        if language == "python" and "sys.argv" not in code:  # a script of its own: tests/export/test_onnx.py
             exec(compile(shortened(code), f"{page.name}", "exec"), vars(module))
         if language == "":
             for line in commands(code):

@@ -22,11 +22,12 @@ from isthmus.inference.device import choose_device, has_fast_bfloat16
 from isthmus.model import load
 
 EXTRAS = {
-    "web": ("the page", "fastapi"),
+    "evaluate": ("evaluate, report, reproduce", "skimage"),
+    "compress": ("encode `bits`", "constriction"),
     "onnx": ("export", "onnxscript"),
     "hub": ("push, pull", "huggingface_hub"),
     "tune": ("tune", "optuna"),
-    "track": ("train --tensorboard", "tensorboard"),
+    "track": ("train `tensorboard`", "tensorboard"),
     "map": ("maps by UMAP in a report", "umap"),
 }
 """What each extra is for, and a module of it."""
@@ -117,13 +118,13 @@ def _remarks(machine: dict[str, Any], seconds: dict[str, float], fast: bool) -> 
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1.3 * machine["cores"]:
         found.append(f"Other programs compute: on average {os.getloadavg()[0]:.1f} wait for {machine['cores']} cores.")
     if seconds[other] < 0.8 * seconds[chosen]:
-        found.append(f"{other} is faster here than {chosen}, which is chosen by itself: train with --precision {other}.")
+        found.append(f"{other} is faster here than {chosen}, which is chosen by itself: train with `precision` {other}.")
     if not fast and machine["device"] == "cpu":
         found.append("The processor has no bfloat16 arithmetic (AVX-512 BF16 or AMX), which would be two to four times as fast.")
     if seconds[chosen] > SLOW_SECONDS:
         found.append(f"A photograph of 12 megapixels takes about {12 * seconds[chosen]:.0f} s.")
     if machine["memory_gb"] and machine["memory_gb"] < 4:
-        found.append("There is little memory: give --memory 1GB where large pictures are restored.")
+        found.append("There is little memory: give `memory` 1GB where large pictures are restored.")
     if _has_cuda_build() and machine["device"] == "cpu":
         found.append("torch is the build for graphics cards, and there is none: the CPU build is gigabytes smaller, and as fast.")
     return tuple(found)

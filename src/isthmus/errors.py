@@ -6,6 +6,7 @@ The command line prints it and exits with the class's `exit_status`; Python call
 
 import difflib
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import TypeVar
 
 Entry = TypeVar("Entry")
@@ -80,6 +81,16 @@ def lookup(kind: str, name: str, registry: Mapping[str, Entry]) -> Entry:
     if name not in registry:
         raise UsageError(f"Unknown {kind} '{name}'.{nearest(name, registry)} There are: {', '.join(registry)}.")
     return registry[name]
+
+
+def require(extra: str, *modules: str) -> None:
+    """Make sure that an extra's modules are installed.
+
+    Raises:
+        UsageError: With the command that installs them.
+    """
+    if any(find_spec(module) is None for module in modules):
+        raise UsageError(f"This needs the extra '{extra}'. Install it: pip install 'isthmus[{extra}]'.")
 
 
 def printable(name: str | bytes) -> str:

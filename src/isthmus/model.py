@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import warnings
@@ -12,14 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from isthmus import pretrained
 from isthmus.corruptions import Corruption
-from isthmus.errors import DataError, Interrupted, IsthmusError, IsthmusWarning, ModelFileError, UsageError, printable
+from isthmus.errors import DataError, IsthmusError, IsthmusWarning, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, from_unit
 from isthmus.inference.device import choose_bfloat16, choose_device
-from isthmus.inference.engine import Engine, build_network, chunk_length, to_array
+from isthmus.inference.engine import Engine, build_network, chunk_length, progress_reporter, to_array
 from isthmus.inference.inputs import InputSpec, change, times
 from isthmus.inference.reference import MAX_NUMBERS, CodeDensity, TrainingStatistics, novelty_scores
 from isthmus.networks import NETWORKS
@@ -31,8 +29,6 @@ from isthmus.recipes.degradation import Degradation
 from isthmus.recipes.training_info import TrainingInfo
 from isthmus.storage import model_file
 from isthmus.storage.atomic import write_whole
-
-LOG = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 64
 """Images that a model compares with its training set, over all calls of `restore`."""
@@ -59,10 +55,10 @@ class Model:
         self.statistics: TrainingStatistics | None = None
         self.degradation = Degradation(self.recipe)
         self.loss = LOSSES[self.recipe.loss or ""]
-        self.architecture = NETWORKS[self.recipe.model]
+        self.architecture = NETWORKS[self.recipe.network]
         scale = self.corruption.scale_factor
         self.input_spec = InputSpec(
-            model=recipe.model,
+            model=recipe.network,
             channels=image_shape[0],
             size=None if self.architecture.any_size else (-(-image_shape[1] // scale), -(-image_shape[2] // scale)),
             corruption=self.corruption,
@@ -85,6 +81,7 @@ class Model:
         strength: float = 1.0,
         self_ensemble: bool = False,
         mask: Array | None = None,
+        hints: Array | None = None,
         on_progress: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
     ) -> Images:
@@ -95,17 +92,20 @@ class Model:
                 bool or floats in [0, 1] (noise may exceed them a little); a PIL image; the bytes of a picture file; a path; or a
                 list of them.
             strength: From 0 (input, only resized and recolored as needed) to 1 (output).
-            self_ensemble: Average over all eight orientations: a little better, eight times slower. Needs a network that takes
-                any size.
+            self_ensemble: Average over all eight orientations: a little better, eight times slower; a colorizer that sees the
+                whole picture averages over two. Needs a network that takes any size.
             mask: For an inpainting model: `(H, W)` or `(n, H, W)`, white or True where the image is missing.
+            hints: For a colorizer: colors set at some places, `(H, W, C)` or `(n, H, W, C)`, as large as the images. Of RGBA, the
+                pixels that are more opaque than not are colors; of RGB, those whose channels differ by more than 16 of 255.
             on_progress: Called with the share done, before each part of an array's pixels.
             stop: Set it, from any thread, to end the work with `Interrupted`.
 
         Returns:
-            The same kind, shape and type; for a path, the pixels as an array. Colorizing changes the channels, upscaling the size.
+            The same kind, shape and type; for a path, the pixels as an array. Colorizing changes the channels (and bool to
+            uint8), upscaling the size.
 
         Raises:
-            DataError: If shape, size, channels, values or mask do not fit the model.
+            DataError: If shape, size, channels, values, mask or hints do not fit the model.
             UsageError: If the strength is not in [0, 1], or the network cannot use self-ensemble.
             Interrupted: If `stop` was set.
 
@@ -115,10 +115,9 @@ class Model:
         if not 0 <= strength <= 1:
             raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
         if self_ensemble and not self.architecture.any_size:
-            raise UsageError(f"A {self.recipe.model} model takes one orientation only, so `self_ensemble=True` is not possible.")
-        report = _reporter(on_progress, stop)
-        restored: Images = change(images, lambda array: self._restore(array, strength, self_ensemble, mask, report))
-        return restored
+            raise UsageError(f"A {self.recipe.network} model takes one orientation only, so `self_ensemble=True` is not possible.")
+        report, told = progress_reporter(on_progress, stop), {"mask": mask, "hints": hints}
+        return change(images, lambda array: self._restore(array, strength, self_ensemble, report, told))  # type: ignore[no-any-return]
 
     def limit_memory(self, most: int) -> None:
         """Restore large images in tiles so small that the process stays within so many bytes, present ones included.
@@ -137,7 +136,7 @@ class Model:
         codes: list[Array] = []
 
         def keep(array: Array) -> Array:
-            chunks = self.engine.chunks(self.input_spec.batch(array)[1])
+            chunks = self.engine.chunks(*self.input_spec.batch(array)[1:])
             encoded = (self.engine.encode(self.corruption.to_model_input(degraded))[0] for _, degraded in chunks)
             codes.extend(to_array(self.bottleneck.point(part).float()) for part in encoded)
             return array
@@ -157,7 +156,7 @@ class Model:
         """
         if not self.decodes_codes:
             raise DataError(
-                f"A {self.recipe.model} model with the loss {self.recipe.loss} passes detail around its code, so codes alone "
+                f"A {self.recipe.network} model with the loss {self.recipe.loss} passes detail around its code, so codes alone "
                 "give no image. Train a conv or dense model with bce, mse or l1 to decode, generate or compress."
             )
         size = size or self.image_shape[1:]
@@ -204,8 +203,8 @@ class Model:
             "surprise": minus the log-density of the code among the training images' codes, in nats, where the shapes agree.
             "either": the surprise, or the error where it is far beyond the usual, where there are both.
         """
-        _, batch = self.input_spec.batch(np.asarray(images))
-        return novelty_scores(self.engine, self.statistics, batch, self.code_shape() if self.statistics else None)
+        _, batch, beside = self.input_spec.batch(np.asarray(images))
+        return novelty_scores(self.engine, self.statistics, batch, beside, self.code_shape() if self.statistics else None)
 
     def code_shape(self, size: tuple[int, int] | None = None) -> tuple[int, ...]:
         """Return the shape of one image's code, for an image size (H, W); by default, that of the training images.
@@ -247,8 +246,13 @@ class Model:
 
     @property
     def takes_mask(self) -> bool:
-        """Whether the input has one channel more, a mask."""
-        return self.input_spec.takes_mask
+        """Whether images need a mask beside them: the model inpaints."""
+        return "mask" in self.input_spec.companions
+
+    @property
+    def takes_hints(self) -> bool:
+        """Whether colors can be set at some places of the images: the model colorizes."""
+        return "hints" in self.input_spec.companions
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -286,8 +290,7 @@ class Model:
 
     def __repr__(self) -> str:
         """Return one line that says which model it is."""
-        recipe = self.recipe
-        about = f"task={recipe.task!r}, model={recipe.model!r}, image_shape={self.image_shape}"
+        about = f"task={self.recipe.task!r}, model={self.recipe.network!r}, image_shape={self.image_shape}"
         return f"Model({about}, parameters={self.num_parameters}, device='{self.device}')"
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
@@ -321,40 +324,45 @@ class Model:
         return density
 
     def _restore(
-        self, array: Array, strength: float, self_ensemble: bool, mask: Array | None, report: Callable[[float], None]
+        self,
+        array: Array,
+        strength: float,
+        self_ensemble: bool,
+        report: Callable[[float], None],
+        told: dict[str, Array | None],
     ) -> Array:
-        layout, batch = self.input_spec.batch(array, mask)
-        self._check_familiar(batch)
+        layout, batch, beside = self.input_spec.batch(array, **told)
+        self._check_familiar(batch, beside)
         channels, scale = self.image_shape[0], self.corruption.scale_factor
         gray = self.input_spec.returns_gray(layout.to_batch(array).shape[1])
+        gray_ones = self.input_spec.gray_ones(batch)
         size = tuple(side * scale for side in batch.shape[2:])
-        restored = np.empty((len(batch), 1 if gray else channels, *size), array.dtype)
+        colors = channels > 1 and not gray
+        dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and colors else array.dtype  # one bit holds no color
+        restored = np.empty((len(batch), 1 if gray else channels, *size), dtype)
         done = 0
-        for place, degraded, inner in self.engine.pieces(batch, scale):
-            report(done / restored.size)
+        report(0.0)
+        for place, seen, image in self.engine.restored(batch, beside, self_ensemble=self_ensemble):
+            result = image if strength == 1 else torch.lerp(seen.clamp(0, 1).expand_as(image), image, strength)
+            values = to_array(result)
+            values[gray_ones[place[0]]] = values[gray_ones[place[0]]].mean(1, keepdims=True)
+            restored[place] = from_unit(values[:, : restored.shape[1]], dtype)
             done += restored[place].size
-            result = self._image(self.corruption.to_model_input(degraded), strength, self_ensemble)[inner]
-            restored[place] = from_unit(to_array(result.mean(1, keepdim=True) if gray else result), array.dtype)
-        if mask is not None:
-            restored = np.where(batch[:, -1:] >= 0.5, restored, layout.to_batch(array))
+            if done < restored.size:
+                report(done / restored.size)
+        if told.get("mask") is not None and beside is not None:
+            restored = np.where(beside[:, :1] >= 0.5, restored, layout.to_batch(array))
         return layout.from_batch(restored)
 
-    def _image(self, inputs: Tensor, strength: float, self_ensemble: bool) -> Tensor:
-        """Return `(B, C, H, W)` in [0, 1] for `(B, C', H, W)`: the output at full strength, the input at none."""
-        restored = self.engine.image(inputs, self_ensemble=self_ensemble)
-        if strength == 1:
-            return restored
-        channels = [min(channel, inputs.shape[1] - 1) for channel in range(self.image_shape[0])]  # gray for RGB, and no mask
-        return torch.lerp(inputs[:, channels].clamp(0, 1), restored, strength)
-
-    def _check_familiar(self, batch: Array) -> None:
+    def _check_familiar(self, batch: Array, beside: Array | None) -> None:
         """Warn once if images are stranger than all held-out ones; only the first `CHECKED_IMAGES` of a model are checked."""
         left = CHECKED_IMAGES - self._checked
         if left <= 0 or self.statistics is None or batch.shape[2:] != self.image_shape[1:]:
             return
         self._checked += len(batch[:left])
         usual = self.statistics.held_out()
-        scores = self.novelty_scores(batch[:left]).items()
+        told = beside if beside is None or len(beside) == 1 else beside[:left]
+        scores = novelty_scores(self.engine, self.statistics, batch[:left], told, self.code_shape()).items()
         if any(np.median(values) > usual[name][-1] for name, values in scores if name in usual):
             self._checked = CHECKED_IMAGES
             text = "These images look unlike the training data, so results may be unreliable."
@@ -372,16 +380,6 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
         ModelFileError: If it is no model file, is damaged, or needs a newer version.
     """
     return _assemble(printable(str(path)), *model_file.read(pretrained.locate(path), "model"), device)
-
-
-def _reporter(on_progress: Callable[[float], None] | None, stop: threading.Event | None) -> Callable[[float], None]:
-    def report(share: float) -> None:
-        if stop is not None and stop.is_set():
-            raise Interrupted("Stopped.")
-        if on_progress:
-            on_progress(share)
-
-    return report
 
 
 def _from_bytes(content: bytes, device: str) -> Model:

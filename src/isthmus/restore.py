@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from isthmus import pretrained
 from isthmus.datasets import MAX_BAD, Data, Rewritten, open_data
 from isthmus.datasets.base import OnProgress
@@ -41,16 +43,24 @@ class Restorer:
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations.
         mask: For an inpainting model: an array, or a picture file that is white where the images are missing.
+        hints: For a colorizer: an array, or a picture file whose opaque or colored pixels are colors to set.
     """
 
     def __init__(
-        self, models: Models, *, strength: float = 1.0, self_ensemble: bool = False, mask: str | Path | Array | None = None
+        self,
+        models: Models,
+        *,
+        strength: float = 1.0,
+        self_ensemble: bool = False,
+        mask: str | Path | Array | None = None,
+        hints: str | Path | Array | None = None,
     ):
         chosen = as_models(models)
         self.by_channels = {model.image_shape[0]: model for model in chosen}
         self.other = chosen[-1]
         self.strength, self.self_ensemble = strength, self_ensemble
         self.mask = to_unit(read_picture(Path(mask)).pixels).mean(2) if isinstance(mask, str | Path) else mask
+        self.hints = _read_hints(Path(hints)) if isinstance(hints, str | Path) else hints
 
     def model_for(self, channels: int) -> Model:
         """Return the model for images of so many channels."""
@@ -59,12 +69,20 @@ class Restorer:
     def restore(self, images: Array, on_progress: Callable[[float], None] | None = None) -> Array:
         """Return an array of images, restored; see `Model.restore`."""
         channels = Layout.of(images.shape).to_batch(images).shape[1]
-        options = {"strength": self.strength, "self_ensemble": self.self_ensemble, "mask": self.mask}
+        options = {"strength": self.strength, "self_ensemble": self.self_ensemble, "mask": self.mask, "hints": self.hints}
         return self.model_for(channels).restore(images, **options, on_progress=on_progress)  # type: ignore[arg-type]  # each has its type
 
     def restore_picture(self, picture: Picture, on_progress: Callable[[float], None] | None = None) -> Picture:
         """Return a picture, all its pages or frames restored, with its transparency and metadata."""
         return picture.changed_by(lambda images: self.restore(images, on_progress))
+
+
+def _read_hints(path: Path) -> Array:
+    """Return a picture's pixels, with its transparency as a fourth channel, `(H, W, C)`."""
+    picture = read_picture(path)
+    if picture.alpha is None:
+        return picture.pixels
+    return np.dstack([np.repeat(picture.pixels, 3, 2) if picture.pixels.shape[2] == 1 else picture.pixels, picture.alpha])
 
 
 def restore_file(
@@ -75,6 +93,7 @@ def restore_file(
     strength: float = 1.0,
     self_ensemble: bool = False,
     mask: str | Path | Array | None = None,
+    hints: str | Path | Array | None = None,
     overwrite: bool = False,
     on_progress: Callable[[float], None] | None = None,
 ) -> Path:
@@ -87,6 +106,7 @@ def restore_file(
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
         mask: For an inpainting model: an array or a picture, white where the image is missing.
+        hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace `out` if it exists.
         on_progress: Called with the share done.
 
@@ -101,7 +121,7 @@ def restore_file(
     if path.exists() and path.resolve() == target.resolve():
         raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
     check_output(target, overwrite=overwrite)
-    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints)
     write_picture(target, restorer.restore_picture(read_picture(path), on_progress))
     return target
 
@@ -114,6 +134,7 @@ def restore_folder(
     strength: float = 1.0,
     self_ensemble: bool = False,
     mask: str | Path | Array | None = None,
+    hints: str | Path | Array | None = None,
     overwrite: bool = False,
     resume: bool = False,
     stop: threading.Event | None = None,
@@ -127,6 +148,7 @@ def restore_folder(
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations.
         mask: For an inpainting model: an array or a picture, white where the images are missing.
+        hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace what exists.
         resume: Skip what exists.
         stop: Set it, from any thread, to end after the current picture.
@@ -143,7 +165,7 @@ def restore_folder(
         raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
     folder = Folder.scan(root, 1.0)
     check_output(target, overwrite=overwrite or resume)
-    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints)
     return _restored(restorer, folder.without(target), target, resume, stop)
 
 

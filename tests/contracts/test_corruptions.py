@@ -75,8 +75,15 @@ def test_any_two_compose_and_read_back(corruption, then):
     assert parse(str(both)) == both
     clean = some((2, 3, 6, 5))
     generator = torch.Generator().manual_seed(1)
-    damaged = then.damage(corruption.damage(clean, generator), generator)
+    first = corruption.damage(clean, generator)
+    kept = 0 if then.moves else corruption.beside  # what stands beside the image stays as it is, unless it moves with it
+    image = then.damage(first[:, : first.shape[1] - kept], generator)
+    own = image.shape[1] - (then.beside if kept else 0)
+    damaged = torch.cat([image[:, :own], first[:, first.shape[1] - kept :], image[:, own:]], 1) if kept else image
     assert torch.equal(both.damage(clean, torch.Generator().manual_seed(1)), damaged)
+    if both.beside:
+        assert both(clean, torch.Generator().manual_seed(1)).shape[1] == both.input_channels(3)
+        return
     expected = then.to_model_input(corruption.to_model_input(damaged))[..., :6, :5]
     assert torch.equal(both(clean, torch.Generator().manual_seed(1)), expected)
     assert both.stays_in_range == (corruption.stays_in_range and then.stays_in_range)

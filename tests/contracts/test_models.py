@@ -1,4 +1,7 @@
-"""What every entry of MODELS, with every task, code and loss, promises by being registered."""
+"""What every entry of NETWORKS, with every task, code and loss, promises by being registered.
+
+A network that sees whole pictures gives colors only, of whole pictures: tests/networks/test_global_unet.py.
+"""
 
 import numpy as np
 import pytest
@@ -7,14 +10,15 @@ import torch
 import isthmus
 from isthmus.evaluation.likelihood import importance_weighted_bound
 from isthmus.model import Model
-from isthmus.networks import NETWORKS, propagate
+from isthmus.networks import NETWORKS
 from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes.tasks import TASKS
+from isthmus.training.validation import losses as training_losses
 
 SHAPES = [(1, 28, 28), (3, 8, 8), (1, 1, 1), (1, 1, 9), (2, 7, 1), (3, 13, 5), (4, 17, 31)]
 
-models = pytest.mark.parametrize("name", NETWORKS)
+models = pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if not architecture.working_size])
 decoders = pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if not architecture.carries_detail])
 tasks = pytest.mark.parametrize("task", TASKS)
 codes = pytest.mark.parametrize("code_kind", BOTTLENECKS)
@@ -26,8 +30,7 @@ shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 def born(name, shape, **fields):
     """Return a model with fresh weights."""
     torch.manual_seed(0)
-    clean = {"clean": "clean/"} if fields.get("task") == "pairs" else {}
-    return Model(isthmus.Recipe(model=name, **fields, **clean), shape, device="cpu")
+    return Model(isthmus.Recipe(model=name, **fields), shape, device="cpu")
 
 
 def some(count, shape):
@@ -49,17 +52,21 @@ def test_maps_what_it_sees_to_the_clean_shape(name, task, shape):
     assert restored.dtype == np.float32
     assert restored.min() >= 0
     assert restored.max() <= 1
-    assert np.isfinite(losses(model, seen, clean)).all()
+    assert np.isfinite(training_losses(model, seen, clean)).all()
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.any_size])
+@pytest.mark.parametrize(
+    "name", [name for name, architecture in NETWORKS.items() if architecture.any_size and not architecture.working_size]
+)
 @shapes
 def test_an_any_size_model_takes_sizes_that_it_was_not_built_for(name, shape):
     model = born(name, (shape[0], 28, 28))
     assert model.restore(some(2, shape)).shape == (2, *shape)
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.any_size])
+@pytest.mark.parametrize(
+    "name", [name for name, architecture in NETWORKS.items() if architecture.any_size and not architecture.working_size]
+)
 @pytest.mark.parametrize("hidden", [(), (9, 8), (9, 8, 7)], ids=len)
 def test_a_picture_in_tiles_shows_no_seam(name, hidden, monkeypatch):
     model = born(name, (1, 28, 28), hidden=hidden, code_kind="linear")
@@ -89,7 +96,9 @@ def test_decode_of_encode_is_restore(name, code_kind, loss, shape):
     assert np.array_equal(model.decode(code, shape[1:]), model.restore(images))
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if architecture.carries_detail])
+@pytest.mark.parametrize(
+    "name", [name for name, architecture in NETWORKS.items() if architecture.carries_detail and not architecture.working_size]
+)
 def test_codes_that_are_no_images_alone_are_not_decoded(name):
     model = born(name, (1, 16, 16), code_kind="gaussian")
     codes = model.encode(some(2, (1, 16, 16)))
@@ -129,8 +138,8 @@ def test_a_saved_model_gives_identical_output(name, task, code_kind, tmp_path):
 def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
     model = born(name, (3, 12, 8), task=task)
     example = model.degradation.sample(some(4, (6 if task == "pairs" else 3, 12, 8)))
-    mask = example.damaged[:, 3] if example.damaged.shape[1] == 4 else None
-    restored = model.restore(example.damaged[:, :3], mask=mask)
+    mask = example.damaged[:, 3] if model.takes_mask else None
+    restored = model.restore(example.damaged if model.takes_hints else example.damaged[:, :3], mask=mask)
     assert restored.shape == example.clean.shape
     expected = model.engine.restore_inputs(example.seen)
     if mask is not None:
@@ -143,13 +152,14 @@ def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
 def test_at_no_strength_only_size_and_colors_change(name, task):
     model = born(name, (3, 12, 8), task=task)
     at_inference = model.degradation.sample(some(4, (6 if task == "pairs" else 3, 12, 8))).damaged
-    mask = at_inference[:, 3] if at_inference.shape[1] == 4 else None
-    none, half, full = (model.restore(at_inference[:, :3], mask=mask, strength=strength) for strength in (0, 0.5, 1))
+    mask = at_inference[:, 3] if model.takes_mask else None
+    at_inference = at_inference if model.takes_hints else at_inference[:, :3]
+    none, half, full = (model.restore(at_inference, mask=mask, strength=strength) for strength in (0, 0.5, 1))
     assert np.allclose(half, (none + full) / 2, atol=1e-5)
     if none.shape == at_inference.shape:
         assert np.allclose(none, at_inference)
     with pytest.raises(isthmus.UsageError, match=r"The strength must lie between 0 and 1, not 1\.5\."):
-        model.restore(at_inference[:, :3], mask=mask, strength=1.5)
+        model.restore(at_inference, mask=mask, strength=1.5)
 
 
 @models
@@ -161,7 +171,7 @@ def test_every_parameter_learns(name, task, loss, code_kind):
     model = born(name, shape, task=task, loss=loss, code_kind=code_kind)
     clean = torch.from_numpy(some(64, shape))
     seen = torch.from_numpy(model.degradation.corrupt(clean.repeat(model.bottleneck.views, 1, 1, 1).numpy()))
-    output, divergence = propagate(model.network, seen, torch.Generator())
+    output, divergence = model.network.training_pass(seen, torch.Generator())
     (model.loss(output, clean) + divergence.mean()).backward()
     for parameter, tensor in model.network.named_parameters():
         assert tensor.grad is not None, parameter

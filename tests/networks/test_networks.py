@@ -18,7 +18,9 @@ def test_the_chapters_models_have_the_books_parameters(name, parameters):
 
 
 def test_an_unknown_model_is_told_the_nearest():
-    with pytest.raises(UsageError, match=r"Unknown model 'dence'\. Did you mean 'dense'\? There are: dense, conv, photographic\."):
+    with pytest.raises(
+        UsageError, match=r"Unknown model 'dence'\. Did you mean 'dense'\? There are: dense, conv, photographic, global\."
+    ):
         build("dence", image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(), decoder_hidden=(), code_kind="relu")
 
 

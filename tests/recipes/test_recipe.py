@@ -18,8 +18,8 @@ def test_all_unknown_names_are_told_at_once():
     assert refusal(task="denose", model="cnv", loss="bcee", code_kind="rellu", schedule="linear", precision="float16") == (
         "Unknown task 'denose'. Did you mean 'denoise'? There are: reconstruct, denoise, colorize, upscale, repair, inpaint, "
         "pairs, noisy, describe. "
-        "Unknown model 'cnv'. Did you mean 'conv'? There are: dense, conv, photographic. "
-        "Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse, psnr, l1, ab, ab-bins. "
+        "Unknown model 'cnv'. Did you mean 'conv'? There are: dense, conv, photographic, global. "
+        "Unknown loss 'bcee'. Did you mean 'bce'? There are: bce, mse, psnr, l1, ab, ab-huber, ab-mixed, ab-bins. "
         "Unknown kind of code 'rellu'. Did you mean 'relu'? There are: relu, linear, gaussian, invariant. "
         "Unknown schedule 'linear'. There are: one-cycle, constant. "
         "Unknown precision 'float16'. Did you mean 'bfloat16'? There are: auto, float32, bfloat16."

@@ -62,9 +62,9 @@ def test_three_model_files_hold_the_exact_parameters(chapter):
     for name, about in CHAPTER.items():
         path = chapter[0] / f"{name}.safetensors"
         tensors, _ = model_file.read(path, "model")
-        learned = (tensor for name, tensor in tensors.items() if not name.startswith(("reference.", "density.", "mixture.")))
+        learned = (tensor for name, tensor in tensors.items() if not name.startswith(("statistics.", "density.", "mixture.")))
         assert sum(tensor.numel() for tensor in learned) == about.parameters
-        assert isthmus.load(path, device="cpu").parameters() == about.parameters
+        assert isthmus.load(path, device="cpu").num_parameters == about.parameters
 
 
 def test_the_figures_lie_beside_the_page(chapter):
@@ -76,10 +76,10 @@ def test_the_figures_lie_beside_the_page(chapter):
 
 
 def test_nothing_is_overwritten_unasked(chapter):
-    with pytest.raises(isthmus.UsageError, match="exists already: name another --out, or add --overwrite"):
+    with pytest.raises(isthmus.UsageError, match="exists already"):
         reproducing.reproduce(chapter[0], quick=True)
 
 
 def test_quick_and_the_books_schedule_exclude_each_other(tmp_path):
-    with pytest.raises(isthmus.UsageError, match="Give either --quick or --as-in-the-book"):
+    with pytest.raises(isthmus.UsageError, match="Give either `quick` or `as_in_the_book`"):
         reproducing.reproduce(tmp_path, quick=True, as_in_the_book=True)

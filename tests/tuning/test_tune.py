@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import signal
 import sys
@@ -16,14 +17,25 @@ from isthmus.recipes import Recipe, find_recipe
 from isthmus.training.trainer import Trainer
 from isthmus.tuning import Tried, choose, find_frontier, search, tune
 
-SHORT = {"model": "dense", "epochs": 4, "device": "cpu", "code": 8, "tell": lambda sentence: None}
+SHORT = {"model": "dense", "epochs": 4, "device": "cpu", "code": 8}
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory, small_digits):
     """The folder and the result of a short tuning, and what was told of its trials."""
     folder, told = tmp_path_factory.mktemp("tuned"), []
-    return folder, tune(small_digits, out=folder, trials=20, **{**SHORT, "tell": told.append}), told
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            told.append(record.getMessage())
+
+    log, handler = logging.getLogger("isthmus.tuning"), Keep()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    result = tune(small_digits, out=folder, trials=20, **SHORT)
+    log.removeHandler(handler)
+    log.setLevel(logging.NOTSET)
+    return folder, result, told
 
 
 def point(numbers, error):
@@ -146,7 +158,7 @@ def test_a_stopped_tuning_goes_on_to_the_same_result(number, tuned, start, tmp_p
     _, err = process.communicate(timeout=30)
     if number == signal.SIGTERM:
         assert process.returncode == 143
-        assert err == f"isthmus: Stopped in {out}: add --resume to go on.\n"
+        assert err == f"isthmus: Stopped in {out}. Pass --resume to continue.\n"
         assert find_recipe(str(out / "recipe.json")).epochs == 4
     with open(journal, "ab") as file:
         file.write(b'{"op_code": 8, "trial')  # as a kill within a write leaves it
@@ -187,13 +199,13 @@ def test_a_budget_too_short_for_one_training_is_told_and_counts_when_resumed(sma
             tune(small_digits, out=tmp_path, budget=budget, resume=resume, **{**SHORT, "epochs": 100_000})
 
 
-def test_a_training_that_diverges_is_a_failed_trial(small_digits, tmp_path, monkeypatch):
+def test_a_training_that_diverges_is_a_failed_trial(small_digits, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "isthmus.tuning")
     monkeypatch.setattr(search, "RATES", (9.0, 10.0))
-    told = []
     options = {**SHORT, "hidden": (512, 512, 512), "loss": "mse", "batch_size": 4, "schedule": "constant", "code_kind": "linear"}
     with pytest.raises(IsthmusError, match=r"No training of 4 epochs came to its end in \d+ seconds"):
-        tune(small_digits, out=tmp_path, trials=3, **{**options, "tell": told.append})
-    assert [sentence.rpartition(": ")[2] for sentence in told] == ["diverged"] * 3
+        tune(small_digits, out=tmp_path, trials=3, **options)
+    assert [sentence.rpartition(": ")[2] for sentence in caplog.messages] == ["diverged"] * 3
 
 
 def test_a_denoiser_is_tuned_on_noisy_images(small_digits, tmp_path):
@@ -211,9 +223,9 @@ def test_a_convolutional_code_has_at_most_the_size(small_digits, tmp_path):
 
 def test_another_recipe_or_other_data_cannot_be_resumed(tuned, small_digits, tmp_path):
     tune(small_digits, out=tmp_path, trials=1, **SHORT)
-    with pytest.raises(IsthmusError, match="The recipe is not the one that this training began with: epochs was 4, and is 5"):
+    with pytest.raises(IsthmusError, match="The recipe has changed since this training began: epochs was 4 and is 5"):
         tune(small_digits, out=tmp_path, trials=2, resume=True, **{**SHORT, "epochs": 5})
-    with pytest.raises(IsthmusError, match="The data is not the one"):
+    with pytest.raises(IsthmusError, match="The data has changed"):
         tune(small_digits[:100], out=tmp_path, trials=2, resume=True, **SHORT)
 
 
@@ -221,17 +233,17 @@ def test_a_damaged_journal_is_told(small_digits, tmp_path):
     tune(small_digits, out=tmp_path, trials=1, **SHORT)
     journal = tmp_path / "trials.run" / "journal"
     journal.write_bytes(b"{}\n" + journal.read_bytes())
-    with pytest.raises(IsthmusError, match=r"journal is damaged \(KeyError\): add --overwrite to begin anew\."):
+    with pytest.raises(IsthmusError, match=r"journal is damaged \(KeyError\): add `overwrite=True` to begin anew\."):
         tune(small_digits, out=tmp_path, trials=2, resume=True, **SHORT)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"Say how long to look: --budget 20m, or --trials 50\."),
+        ({}, r"Say how long to look"),
         ({"budget": "soon"}, "budget must be a time such as 90s, 10m or 1h, not soon"),
-        ({"trials": -1}, "--trials must be a number from 1 up, not -1"),
-        ({"trials": 1, "code": -8}, "--code must be a number from 1 up, not -8"),
+        ({"trials": -1}, "`trials` must be a number from 1 up, not -1"),
+        ({"trials": 1, "code": -8}, "`code` must be a number from 1 up, not -8"),
         ({"trials": 1, "model": "conv", "code": 1, "size": (64, 64)}, "A conv code of these images has at least 16 numbers, not 1"),
         ({"trials": 1, "task": "denose"}, "Did you mean 'denoise'"),
     ],
@@ -244,12 +256,12 @@ def test_options_that_cannot_be_meant(options, message, small_digits, tmp_path):
 
 def test_a_recipe_with_a_budget_of_its_own_is_refused(small_digits, tmp_path):
     (tmp_path / "timed.json").write_text('{"budget": "10s"}')
-    with pytest.raises(UsageError, match="give --epochs, not the recipe's budget of 10s"):
+    with pytest.raises(UsageError, match="give `epochs`, not the recipe's budget of 10s"):
         tune(small_digits, out=tmp_path / "out", recipe=str(tmp_path / "timed.json"), trials=1)
 
 
 def test_nothing_is_overwritten_unasked(tuned, small_digits):
-    with pytest.raises(UsageError, match="exists already: name another --out, or add --overwrite"):
+    with pytest.raises(UsageError, match="exists already"):
         tune(small_digits, out=tuned[0], trials=1, **SHORT)
 
 
@@ -276,7 +288,7 @@ def test_a_signal_between_trials_stops_as_well(small_digits, tmp_path):
     def tell(sentence):
         signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(Interrupted, match=r"Stopped in .*: add --resume to go on") as stopped:
+    with pytest.raises(Interrupted, match=r"Stopped in .*\. Pass `resume=True` to continue") as stopped:
         tune(small_digits, out=tmp_path, trials=9, **{**SHORT, "tell": tell})
     assert stopped.value.exit_status == 130
     assert (tmp_path / "recipe.json").exists()

@@ -76,7 +76,7 @@ def test_what_goes_wrong_is_told(serving, pictures, tmp_path):
         ({"name": "../outside"}, "A model's name has letters"),
         ({"name": "a", "task": "fly"}, "The task must be one of"),
         ({"name": "a", "fields": {"data": "/etc"}}, "Not to be given among the fields: data."),
-        ({"name": "a", "fields": {"start": "/etc/passwd"}}, "A training can start from these: "),
+        ({"name": "a", "fields": {"init_from": "/etc/passwd"}}, "A training can start from these: "),
         ({"name": "a", "fields": {"epohcs": 3}}, "no field 'epohcs'"),
     ],
 )

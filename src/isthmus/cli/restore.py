@@ -86,14 +86,17 @@ def denoise(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int
 
 
 @app.command(group=RESTORE)
-def colorize(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
-    """Add plausible colors to gray photos.
+def colorize(
+    *data: Data,
+    hints: Annotated[Path | None, Parameter(help="A picture of the same size: opaque or colored pixels set colors.")] = None,
+    model: OwnModel = None,
+    options: RestoreOptions,
+) -> int:
+    """Add plausible colors to gray photos; a photo in color gets new ones.
 
-    Example: `isthmus colorize album/ --model album.safetensors --out in-color/`
+    Example: `isthmus colorize album/ --out in-color/`
     """
-    if model is None:
-        raise UsageError("No model that ships colorizes. Train one with `task=colorize`, and pass it as `model`.")
-    return _restore(data, [model], options)
+    return _restore(data, [model or Path("colorize")], options, hints=hints)
 
 
 @app.command(group=RESTORE)
@@ -135,7 +138,9 @@ def inpaint(
     return _restore(data, [model], options, mask)
 
 
-def _restore(data: Sequence[str], names: Sequence[Path], options: RestoreOptions, mask: Path | None = None) -> int:
+def _restore(
+    data: Sequence[str], names: Sequence[Path], options: RestoreOptions, mask: Path | None = None, hints: Path | None = None
+) -> int:
     from isthmus.pretrained import GROUPS
     from isthmus.restore import Restorer, restore_data
 
@@ -147,7 +152,7 @@ def _restore(data: Sequence[str], names: Sequence[Path], options: RestoreOptions
     if options.memory:
         for model in models:
             model.limit_memory(parse_bytes(options.memory))
-    restorer = Restorer(models, strength=options.strength, self_ensemble=options.self_ensemble, mask=mask)
+    restorer = Restorer(models, strength=options.strength, self_ensemble=options.self_ensemble, mask=mask, hints=hints)
     began = time.perf_counter()
     with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
         written = restore_data(

@@ -93,7 +93,8 @@ RecipeName = Annotated[
     Parameter(
         name="--recipe",
         help="Start from a preset, which the other options change: features, dense-best, conv-best, vae, chapter-dense, "
-        "chapter-convolutional or chapter-denoising; or from a JSON file of `isthmus tune`.",
+        "chapter-convolutional or chapter-denoising; those of the models that ship, denoise-gray, denoise-color, repair, "
+        "upscale-x2, upscale-x3, upscale-x4 or colorize; or from a JSON file of `isthmus tune`.",
     ),
 ]
 
@@ -126,7 +127,7 @@ def train(
     from isthmus.training.callbacks import TensorBoard
     from isthmus.training.train import train as run
 
-    with messages(quiet):
+    with messages(quiet, logging.INFO):
         model = run(
             data,
             Recipe.from_json(_fields_of(recipe)),

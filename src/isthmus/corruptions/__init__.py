@@ -4,6 +4,7 @@ from isthmus.corruptions.base import Chain, Corruption, Nothing, parts_of
 from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, Sharpen
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
+from isthmus.corruptions.hints import Hints
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.prints import Fade, Scratches
 from isthmus.corruptions.registry import CORRUPTIONS, parse, register_corruption
@@ -24,6 +25,7 @@ __all__ = [
     "FilmGrain",
     "GaussianNoise",
     "Grayscale",
+    "Hints",
     "Jpeg",
     "Mask",
     "Nothing",

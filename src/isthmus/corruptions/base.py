@@ -14,6 +14,8 @@ from isthmus.errors import UsageError
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+    from isthmus.imaging.arrays import Array
+
 Range: TypeAlias = float | tuple[float, float]
 """One value for all images, or the ends `(low, high)` between which each image gets a value of its own."""
 
@@ -45,6 +47,10 @@ class Corruption:
 
     name: ClassVar[str] = ""
     """What it is called in text."""
+    companion: ClassVar[str] = ""
+    """What a person gives beside an image: "mask" or "hints"; mostly nothing."""
+    moves: ClassVar[bool] = False
+    """Whether it moves pixels, so that what stands beside the image moves along."""
 
     def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return what the model sees, `(B, C', H, W)`, of a clean batch `(B, C, H, W)`."""
@@ -71,6 +77,23 @@ class Corruption:
     def to_model_input(self, damaged: Tensor) -> Tensor:
         """Return what the model sees of damaged images, `(B, C', H, W)`: stretched or without color, as it has learned."""
         return damaged
+
+    @property
+    def beside(self) -> int:
+        """Channels that it adds after the image's own, such as a mask: what comes after it in a chain leaves them as they are."""
+        return 0
+
+    def given(self, told: Array | None, shape: tuple[int, ...]) -> Array:
+        """Return what stands beside a person's images, `(1 or n, beside, H, W)`.
+
+        Args:
+            told: What the person tells, as the subclass says; None for nothing.
+            shape: (n, C, H, W) of the images.
+
+        Raises:
+            DataError: If it does not fit the images, or something must be told.
+        """
+        raise TypeError(f"Nothing stands beside an image for {type(self).__name__}.")
 
     @property
     def scale_factor(self) -> int:
@@ -147,23 +170,49 @@ class Chain(Corruption):
     parts: tuple[Corruption, ...]
     """The corruptions, in the order in which they are applied."""
 
-    def damage(self, clean: Tensor, generator: Generator) -> Tensor:
-        """Apply the parts in order: what comes after an image has been shrunk happens to the small one."""
+    def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Apply the parts in order, to both; what stands beside the image stays as it is, unless it moves with the image."""
+        from torch import cat
+
+        beside = 0
         for part in self.parts:
-            clean = part.damage(clean, generator)
-        return clean
+            if part.moves or not beside:
+                damaged, wanted = part.degrade(damaged, wanted, generator)
+            else:
+                image, wanted = part.degrade(damaged[:, :-beside], wanted, generator)
+                own = image.shape[1] - part.beside
+                damaged = cat([image[:, :own], damaged[:, -beside:], image[:, own:]], 1)
+            beside += part.beside
+        return damaged, wanted
 
     def input_channels(self, channels: int) -> int:
         """Return C' after the last part."""
+        beside = 0
         for part in self.parts:
-            channels = part.input_channels(channels)
+            channels = part.input_channels(channels - beside) + beside
+            beside += part.beside
         return channels
 
     def to_model_input(self, damaged: Tensor) -> Tensor:
-        """Apply the parts' in order."""
-        for part in self.parts:
-            damaged = part.to_model_input(damaged)
+        """Apply the parts' in order: each to the image and what it has set beside it itself, or to all if it moves pixels."""
+        from torch import cat, split
+
+        sizes = [damaged.shape[1] - self.beside, *(part.beside for part in self.parts)]
+        for number, part in enumerate(self.parts, 1):
+            if part.moves or not self.beside:
+                damaged = part.to_model_input(damaged)
+                continue
+            pieces = list(split(damaged, sizes, 1))
+            seen = part.to_model_input(cat([pieces[0], pieces[number]], 1))
+            sizes[0] = seen.shape[1] - part.beside
+            pieces[0], pieces[number] = seen[:, : sizes[0]], seen[:, sizes[0] :]
+            damaged = cat(pieces, 1)
         return damaged
+
+    @property
+    def beside(self) -> int:
+        """The sum of the parts'."""
+        return sum(part.beside for part in self.parts)
 
     @property
     def scale_factor(self) -> int:

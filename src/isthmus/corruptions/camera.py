@@ -27,7 +27,7 @@ EXPOSURE = (0.5, 1.0)
 SATURATION = (1.0, 2.5)
 """By how much a camera multiplies the differences between the colors that its sensor sees, which overlap; the noise's as well."""
 
-SMOOTHING = {"lightness": (0.2, 1.0), "color": (0.4, 2.2)}
+SMOOTHING = {"lightness": (0.3, 1.1), "color": (0.6, 2.8)}
 """Blur of the noise, in pixels, by a camera that smooths: color more than lightness. The noise of real JPEGs is correlated from
 pixel to pixel as by 0.8 and 1.7 (the crops of Nam et al., 2016)."""
 

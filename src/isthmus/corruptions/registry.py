@@ -1,9 +1,10 @@
-"""What is done to a clean image, so that a model can learn to undo it.
+"""The corruptions by name, and how they are written as text.
 
-A corruption is a small value object: called with a batch `(B, C, H, W)` in [0, 1] and a `torch.Generator`, it returns what a model
-sees of it, `(B, C', H, W)`. Height and width never change. It does so in two steps: `damage` gives what a person has (a small
-picture, a gray one), `to_model_input` what the network gets of that (stretched), at inference too. Corruptions compose with `|`, left to right, and are written the same way as text, on the command line and in the model file:
-`gaussian-noise(0.5) | salt-and-pepper(0.1)`; a pair `(low, high)` gives each image a value of its own. Loads without torch.
+A corruption is a small value object: called with a batch `(B, C, H, W)` in [0, 1] and a `torch.Generator`, it returns the network's
+input, `(B, C', H, W)`. It does so in two steps: `damage` makes what a user has (a small image, a gray one), `to_model_input` makes
+the network's input of that, which also happens at inference. Corruptions compose with `|`, left to right, and are written the same
+way as text, on the command line and in a model file: `gaussian-noise(0.5) | salt-and-pepper(0.1)`. A pair `(low, high)` gives each
+image a value of its own. This file loads without torch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from isthmus.corruptions.base import Chain, Corruption, Nothing, split_outside
 from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, Sharpen
 from isthmus.corruptions.choice import Either, Shuffled
 from isthmus.corruptions.compression import Jpeg, Webp
+from isthmus.corruptions.hints import Hints
 from isthmus.corruptions.noise import Binarize, GaussianNoise, PoissonNoise, SaltAndPepper
 from isthmus.corruptions.prints import Fade, Scratches
 from isthmus.corruptions.resampling import Downscale, Resize
@@ -31,7 +33,7 @@ CORRUPTIONS: Registry[type[Corruption]] = Registry(
             *(CameraNoise, FilmGrain, Sharpen),
             *(Grayscale, Downscale, Blur, Resize, Jpeg, Webp),
             *(Fade, Scratches),
-            *(Mask, Erase, Warp),
+            *(Mask, Hints, Erase, Warp),
             *(Either, Shuffled),
         )
     },

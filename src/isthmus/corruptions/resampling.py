@@ -24,6 +24,7 @@ class Downscale(Corruption):
     """
 
     name: ClassVar = "downscale"
+    moves: ClassVar = True
 
     factor: int = 2
     """How many times the sides are shortened."""
@@ -57,6 +58,7 @@ class Resize(Corruption):
     """
 
     name: ClassVar = "resize"
+    moves: ClassVar = True
 
     scale: Range = (0.5, 1.5)
     """How many times as large it becomes; of a pair, each image gets one of its own, drawn evenly in the logarithm."""

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from isthmus.corruptions.base import Corruption
-from isthmus.errors import UsageError
+from isthmus.errors import DataError, UsageError
+from isthmus.imaging.arrays import Array, to_unit
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -21,6 +24,7 @@ class Mask(Corruption):
     """
 
     name: ClassVar = "mask"
+    companion: ClassVar = "mask"
 
     size: float = 0.4
     """Longest side of a rectangle and length of a stroke, as a share of the image's shorter side, in [0, 1]."""
@@ -31,6 +35,27 @@ class Mask(Corruption):
         """Check the sizes."""
         if not 0 <= self.size <= 1 or not 0 <= self.count <= 100:
             raise UsageError(f"A mask has a size from 0 to 1 of the image's, and a count from 0 to 100, not {self}.")
+
+    @property
+    def beside(self) -> int:
+        """1: where the image is hidden."""
+        return 1
+
+    def given(self, told: Array | None, shape: tuple[int, ...]) -> Array:
+        """Return where images are missing, `(1 or n, 1, H, W)` float32 of 0 and 1.
+
+        Args:
+            told: `(H, W)` for all images, or `(n, H, W)` for each; white or True where something is missing.
+            shape: (n, C, H, W) of the images.
+        """
+        if told is None:
+            raise DataError("An inpainting model needs a mask that is white where the image is missing: pass `mask`.")
+        mask = np.asarray(told)
+        pixels = math.prod(shape[2:])
+        if mask.ndim not in (2, 3) or mask.shape[-2:] != shape[2:] or mask.size not in (pixels, pixels * shape[0]):
+            size = " x ".join(map(str, shape[2:]))
+            raise DataError(f"A mask of shape {mask.shape} does not fit {shape[0]} images of {size} pixels.")
+        return (to_unit(mask) >= 0.5).astype(np.float32).reshape(-1, 1, *shape[2:])
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return the batch with its hidden parts at 0, and one channel more."""
@@ -101,6 +126,7 @@ class Warp(Corruption):
     """
 
     name: ClassVar = "warp"
+    moves: ClassVar = True
 
     turn: float = 15.0
     """Largest turn, in degrees to both sides."""

@@ -222,4 +222,4 @@ def _array_writer(out: Path, arrays: dict[str, Array]) -> Callable[[dict[str, Ar
 
         return write_folder
     ends = ".npz" if len(arrays) > 1 else ".npz, .npy or -ubyte[.gz]"
-    raise UsageError(f"The name of --out tells how arrays are written; {printable(str(out))} must end in {ends}.")
+    raise UsageError(f"The name of `out` tells how arrays are written; {printable(str(out))} must end in {ends}.")

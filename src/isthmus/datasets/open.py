@@ -82,7 +82,9 @@ def open_pairs(data: Data, clean: Data | None, data_dir: str | Path | None = Non
     return source if clean is None else Pairs.of(source, open_data(clean, data_dir, max_bad=max_bad))
 
 
-def training_data(source: Source, size: tuple[int, int] | None, patch: int, held_out: int) -> tuple[Dataset | Patches, Dataset]:
+def training_data(
+    source: Source, size: tuple[int, int] | None, patch: int, held_out: int, *, upright: bool = False
+) -> tuple[Dataset | Patches, Dataset]:
     """Read a source once: what to learn from, whole or in squares, and images that are kept apart.
 
     Args:
@@ -90,10 +92,11 @@ def training_data(source: Source, size: tuple[int, int] | None, patch: int, held
         size: (H, W) to bring whole images to.
         patch: Side of the squares to cut from pictures that are larger; 0 for whole images.
         held_out: How many squares to cut from what is kept apart.
+        upright: Whether squares are mirrored at most, and not turned.
     """
     if not patch or not any(max(shape) > patch for shape in source.sizes()):
         return train_and_test(source, size)
-    learned, kept = read_patches(source, patch)
+    learned, kept = read_patches(source, patch, upright=upright)
     return learned, kept.some(held_out, seed=0)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.datasets.arrays import Arrays
 from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, Source, hold_out
 from isthmus.datasets.folder import Folder
-from isthmus.errors import DataError, UsageError, printable
+from isthmus.errors import DataError, UsageError, printable, require
 from isthmus.imaging.arrays import Array, alike, resize, to_unit, widest
 
 LOOKED_AT = 512
@@ -145,6 +145,7 @@ def _together(name: str, damaged: Array, clean: Array) -> Array | Skipped:
 
 def _shift(damaged: Array, clean: Array) -> tuple[int, int]:
     """Return by how many pixels (down, right) a picture is shifted, as far as that is certain."""
+    require("evaluate", "skimage")
     from skimage.registration import phase_cross_correlation
 
     height, width = damaged.shape[1:]

@@ -36,6 +36,8 @@ class Patches:
     """Height and width of a square."""
     title: str
     """What the pictures are, for people."""
+    upright: bool = False
+    """Whether a square is mirrored at most, and not turned: where it matters what is above."""
     skipped: tuple[Skipped, ...] = ()
     """The files that could not be read."""
 
@@ -76,16 +78,17 @@ class Patches:
         square = picture[:, top : top + self.side, left : left + self.side]
         missing = [(0, 0), (0, self.side - square.shape[1]), (0, self.side - square.shape[2])]
         square = np.pad(square, missing, mode="symmetric") if any(map(max, missing)) else square
-        square = np.rot90(square, turns, (1, 2))
+        square = square if self.upright else np.rot90(square, turns, (1, 2))
         return square[:, :, ::-1] if mirrored else square
 
 
-def read_patches(source: Source, side: int) -> tuple[Patches, Patches]:
+def read_patches(source: Source, side: int, *, upright: bool = False) -> tuple[Patches, Patches]:
     """Decode the pictures of a source, each once: those to learn from, and those that are kept apart.
 
     Args:
         source: The pictures; without a test set of its own, every tenth is kept apart.
         side: Height and width of a square; smaller pictures are continued as in a mirror.
+        upright: Whether squares are mirrored at most, and not turned.
 
     Raises:
         DataError: If there are none.
@@ -111,8 +114,8 @@ def read_patches(source: Source, side: int) -> tuple[Patches, Patches]:
     channels, dtype = max(map(len, everything)), widest([picture.dtype for picture in everything])
     learned, kept = (tuple(store.keep(alike(picture, channels, dtype)) for picture in split) for split in splits)
     return (
-        Patches(pictures=learned, side=side, title=source.title, skipped=tuple(skipped)),
-        Patches(pictures=kept or learned, side=side, title=source.title),
+        Patches(pictures=learned, side=side, title=source.title, skipped=tuple(skipped), upright=upright),
+        Patches(pictures=kept or learned, side=side, title=source.title, upright=upright),
     )
 
 

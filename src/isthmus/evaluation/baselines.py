@@ -91,7 +91,7 @@ def _principal_components(learned: Array, numbers: int) -> Method:
         pca = PCA(numbers, random_state=0).fit(table)
 
     def project(example: Sample) -> Array:
-        images = in_channels(example.model_input, example.clean.shape[1])
+        images = example.input_as_image
         restored: Array = pca.inverse_transform(pca.transform(images.reshape(len(images), -1))).reshape(images.shape)
         return restored
 
@@ -102,7 +102,7 @@ def _each(restore: Callable[[Array, float], Array]) -> Callable[[Sample], Array]
     """Return what applies a filter to every image, told how strong its damage is."""
 
     def restore_all(example: Sample) -> Array:
-        images = in_channels(example.model_input, example.clean.shape[1])
+        images = example.input_as_image
         pairs = zip(images, np.maximum(example.strengths, 1e-4), strict=True)
         return np.stack([restore(image, float(strength)).reshape(image.shape) for image, strength in pairs])
 

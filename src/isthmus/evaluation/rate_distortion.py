@@ -75,7 +75,7 @@ def rate_distortion(
     images = from_unit(to_unit(test), np.dtype(np.uint8))
     size = (images.shape[2], images.shape[3])
     codes = model.encode(images)
-    own = _coded(f"isthmus {model.recipe.model}", codes, lambda some: model.decode(some, size), images, bits)
+    own = _coded(f"isthmus {model.recipe.network}", codes, lambda some: model.decode(some, size), images, bits)
     table = to_unit(train).reshape(len(train), -1)
     with np.errstate(invalid="ignore"):  # its shares of the variance, where all images are the same
         pca = PCA(min(math.prod(codes.shape[1:]), *table.shape), random_state=0).fit(table)

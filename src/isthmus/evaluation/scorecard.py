@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.datasets import MAX_BAD, Data, open_pairs
-from isthmus.errors import UsageError, printable
+from isthmus.errors import UsageError, printable, require
 from isthmus.evaluation.baselines import Method, alternatives
 from isthmus.evaluation.likelihood import Bound, importance_weighted_bound
 from isthmus.evaluation.metrics import METRICS
@@ -129,6 +129,7 @@ def evaluate(
         DataError: If the data cannot be read or does not fit the model.
         UsageError: If the split is unknown, or bounds or rates are asked of a model whose images have no one size.
     """
+    require("evaluate", "skimage", "pywt")
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)
     if (bound_samples or rates) and model.trained_on_patches:
         raise UsageError("Bounds and rates are of images of one size, and this model has learned from squares of larger pictures.")
@@ -146,7 +147,7 @@ def measure(
 
     learned = example_at(0, whole.learned.images).clean if whole else None
     own = Method(
-        name=f"isthmus {model.recipe.model}",
+        name=f"isthmus {model.recipe.network}",
         numbers=math.prod(model.code_shape(whole.dataset.image_shape[1:]))
         if whole and not model.architecture.carries_detail
         else None,

@@ -46,7 +46,7 @@ def push(model: Model, name: str, *, private: bool = False) -> str:
         (folder / FILE).write_bytes(model.to_bytes())
         (folder / "README.md").write_text(card(model, name))
         if model.info.history:
-            drawn = figures.curves({model.recipe.model: model.info.history}, loss=f"loss ({model.recipe.loss})")
+            drawn = figures.curves({model.recipe.network: model.info.history}, loss=f"loss ({model.recipe.loss})")
             (folder / "curves.png").write_bytes(drawn)
         api = hub.HfApi(library_name="isthmus")
         api.create_repo(name, private=private, exist_ok=True)
@@ -91,12 +91,12 @@ def card(model: Model, name: str) -> str:
         "",
         f"# {name.rpartition('/')[2]}",
         "",
-        f"A {recipe.model} autoencoder of [isthmus](https://pypi.org/project/isthmus/).",
+        f"A {recipe.network} autoencoder of [isthmus](https://pypi.org/project/isthmus/).",
         f"What it has learned: {TASKS[recipe.task].learns}.",
         "",
         "```",
-        f"isthmus pull {name} --out {name.rpartition('/')[2]}.safetensors",
-        f"isthmus restore {name.rpartition('/')[2]}.safetensors PICTURES --out RESTORED",
+        f"isthmus pull {name} `out` {name.rpartition('/')[2]}.safetensors",
+        f"isthmus restore {name.rpartition('/')[2]}.safetensors PICTURES `out` RESTORED",
         "```",
         "",
         "It knows only images like those that it has learned from; what it adds is likely, not known.",

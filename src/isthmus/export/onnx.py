@@ -131,8 +131,13 @@ def export_onnx(
         lookup("quantization", quantize, QUANTIZATIONS)
         if data is None and not model.trained_on_patches:
             raise UsageError(
-                "To know the ranges of 8-bit numbers, images like those learned from are needed: give them as --images."
+                "To know the ranges of 8-bit numbers, images like those learned from are needed: give them as `images`."
             )
+    if model.architecture.working_size:
+        raise UsageError(
+            f"A {model.recipe.network} model sees the whole picture at {model.architecture.working_size} pixels, which ONNX cannot "
+            "describe for any size. Export a photographic or a conv model, or use isthmus itself."
+        )
     _check_installed()
     paths = {"whole": path, **{name: path.with_suffix(f".{name}.onnx") for name in _PARTS if name != "whole"}}
     for each in (*paths.values(), *([path.with_suffix(f".{quantize}.onnx")] if quantize else [])):
@@ -169,7 +174,7 @@ class _Whole(nn.Module):
         seen = self.corruption.to_model_input(image)
         encoded, detail = self.network.encode(seen)
         output = self.network.decode(self.bottleneck.point(encoded), (seen.shape[-2], seen.shape[-1]), detail)
-        restored = self.loss.image(output, seen)
+        restored = self.loss.image(output, seen[:, : seen.shape[1] - self.corruption.beside])
         return torch.where(image[:, -1:] >= 0.5, restored, image[:, :-1]) if self.completes else restored
 
 

@@ -19,6 +19,16 @@ from isthmus.errors import DataError
 Array = NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Window:
+    """Where a part of a picture lies in the whole."""
+
+    size: tuple[int, int]
+    """(H, W) of the whole."""
+    part: tuple[slice, slice]
+    """Its rows and columns."""
+
+
 def to_unit(array: Array) -> NDArray[np.float32]:
     """Return an array's values as float32 where 0 is black and 1 is white.
 

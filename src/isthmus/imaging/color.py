@@ -34,27 +34,38 @@ DARK = 6 / 29
 def to_lab(rgb: Tensor) -> Tensor:
     """Return L in [0, 100] and a, b in about [-110, 110], `(B, 3, H, W)`, of sRGB images in [0, 1]."""
     xyz = _mix(RGB_TO_XYZ, _linear(rgb))
-    x, y, z = (xyz.clamp(min=1e-9) ** (1 / 3)).where(xyz > DARK**3, xyz / (3 * DARK**2) + 4 / 29).unbind(1)
+    x, y, z = _root(xyz).unbind(1)
     return _stack(116 * y - 16, 500 * (x - y), 200 * (y - z))
 
 
 def from_lab(lab: Tensor) -> Tensor:
-    """Return sRGB images `(B, 3, H, W)`, clipped to [0, 1]: colors that no screen shows become their neighbors."""
+    """Return sRGB images `(B, 3, H, W)` in [0, 1].
+
+    A color that no screen shows loses as much of its chroma as it must, and none of its lightness.
+    """
     lightness, a, b = lab.unbind(1)
     y = (lightness + 16) / 116
     roots = _stack(y + a / 500, y, y - b / 200)
-    return _gamma(_mix(XYZ_TO_RGB, (roots**3).where(roots > DARK, (roots - 4 / 29) * 3 * DARK**2))).clamp(0, 1)
+    light = _mix(XYZ_TO_RGB, (roots**3).where(roots > DARK, (roots - 4 / 29) * 3 * DARK**2))
+    gray = _mix(RGB_TO_XYZ[1:2], light).clamp(0, 1)
+    apart = light - gray
+    room = (1 - gray).where(apart > 0, gray) / apart.abs().clamp(min=1e-9)  # until a channel is as light or as dark as can be
+    return _gamma(gray + apart * room.amin(1, keepdim=True).clamp(max=1)).clamp(0, 1)
 
 
 def lightness_of(images: Tensor) -> Tensor:
     """Return L in [0, 100], `(B, 1, H, W)`, of sRGB images, or of gray ones; further channels are of no account."""
-    rgb = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
-    return to_lab(rgb)[:, :1]
+    light = _linear(images[:, :3] if images.shape[1] >= 3 else images[:, :1])
+    return 116 * _root(_mix(RGB_TO_XYZ[1:2], light) if light.shape[1] == 3 else light) - 16
 
 
 def gray_of(rgb: Tensor) -> Tensor:
     """Return the gray of the same lightness, `(B, 1, H, W)`, of sRGB images."""
     return _gamma(_mix(RGB_TO_XYZ[1:2], _linear(rgb)))
+
+
+def _root(shares: Tensor) -> Tensor:
+    return (shares.clamp(min=1e-9) ** (1 / 3)).where(shares > DARK**3, shares / (3 * DARK**2) + 4 / 29)
 
 
 def _linear(values: Tensor) -> Tensor:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from isthmus.corruptions import parse
-from isthmus.errors import UsageError
-from isthmus.imaging.arrays import Array, to_unit
+from isthmus.errors import Interrupted, UsageError
+from isthmus.imaging.arrays import Array, Window, to_unit
 from isthmus.imaging.bicubic import CUBIC_RADIUS
 from isthmus.inference.tiling import Tile, tiles
 from isthmus.networks import Architecture, build
@@ -33,6 +35,9 @@ SMALLEST_TILE = 256
 
 TILE_BYTES = 700
 """Memory that a pixel of a tile takes while it goes through the network, at most (benchmarks/photos.py measures it)."""
+
+STRIP_PIXELS = 1 << 21
+"""Pixels that are shrunk at once of a picture that the network sees whole."""
 
 Index = tuple[slice, ...]
 ALL = slice(None)
@@ -94,27 +99,73 @@ class Engine:
         values = torch.from_numpy(to_unit(images)).to(self.device)
         return values.clamp_(0, 1) if self.degradation.in_range else values
 
-    def chunks(self, images: Array) -> Iterator[tuple[slice, Tensor]]:
-        """Yield parts of `(n, C, H, W)`, with their place in it, as floats on the device."""
+    def chunks(self, images: Array, beside: Array | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """Yield parts of `(n, C, H, W)`, with their place in it, as floats on the device, and with what stands beside them."""
         step = chunk_length(images.shape[1:])
         for start in range(0, len(images), step):
             chosen = slice(start, start + step)
-            yield chosen, self.floats(images[chosen])
+            yield chosen, self._degraded(images, beside, chosen)
 
-    def pieces(self, images: Array, scale: int = 1) -> Iterator[tuple[Index, Tensor, Index]]:
-        """Yield what goes through the network at once: (where its result belongs, floats on the device, what of the result).
+    def restored(
+        self, images: Array, beside: Array | None = None, *, at_inference: bool = True, self_ensemble: bool = False
+    ) -> Iterator[tuple[Index, Tensor, Tensor]]:
+        """Yield the parts of what the network gives: (where each belongs, the input there, the image), `(B, C, H, W)` in [0, 1].
+
+        A network that sees the whole picture looks at it once; its output is joined with the picture part by part.
 
         Args:
             images: `(n, C, H, W)`.
-            scale: How many times as long the result's sides are.
+            beside: What stands beside them, `(1 or n, K, H, W)`.
+            at_inference: Whether they are what a person has, and not yet the network's input.
+            self_ensemble: Take the mean over the orientations.
         """
-        parts = list(self._tiles((images.shape[2], images.shape[3]), scale)) if self.architecture.any_size else [WHOLE]
+        see = self.degradation.corruption.to_model_input if at_inference else _as_it_is
+        scale = self.degradation.corruption.scale_factor if at_inference else 1
+        size = (images.shape[2], images.shape[3])
         step = chunk_length((*images.shape[1:], scale**2))
         for start in range(0, len(images), step):
             chosen = slice(start, start + step)
-            for tile in parts:
+            whole = None
+            if self.architecture.working_size:
+                whole = self.outputs(self._small(images, beside, chosen, see), self_ensemble=self_ensemble)
+            for tile in self._tiles(size, scale):
                 outer, inner = (tuple(_times(span, scale) for span in spans) for spans in (tile.outer, tile.inner))
-                yield (chosen, ALL, *outer), self.floats(images[(chosen, ALL, *tile.window)]), (ALL, ALL, *inner)
+                seen = see(self._degraded(images, beside, chosen, tile.window))
+                output = self.outputs(seen, self_ensemble=self_ensemble) if whole is None else whole
+                image = self.loss.image(output, self.pixels(seen), None if whole is None else Window(size, tile.window))
+                yield (chosen, ALL, *outer), self.pixels(seen)[(ALL, ALL, *inner)], image[(ALL, ALL, *inner)]
+
+    def restore_inputs(self, inputs: Array) -> Array:
+        """Return `(n, C, H, W)` float32 in [0, 1] for network inputs `(n, C', H, W)`, as `Degradation` gives them."""
+        parts = ((place, to_array(image)) for place, _, image in self.restored(inputs, at_inference=False))
+        first = next(parts)
+        restored = np.empty((len(inputs), first[1].shape[1], *inputs.shape[2:]), np.float32)
+        restored[first[0]] = first[1]
+        for place, part in parts:
+            restored[place] = part
+        return restored
+
+    def pixels(self, seen: Tensor) -> Tensor:
+        """Return a network's inputs `(B, C', H, W)` without what stands beside the images."""
+        return seen[:, : seen.shape[1] - self.degradation.corruption.beside]
+
+    def _degraded(self, images: Array, beside: Array | None, chosen: slice, window: Index = (ALL, ALL)) -> Tensor:
+        """Return a part of some images, and of what stands beside them, as floats on the device."""
+        values = self.floats(images[(chosen, ALL, *window)])
+        if beside is None:
+            return values
+        told = self.floats(beside[(chosen if len(beside) > 1 else ALL, ALL, *window)])
+        return torch.cat([values, told.expand(len(values), -1, -1, -1)], 1)
+
+    def _small(self, images: Array, beside: Array | None, chosen: slice, see: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what is seen of some images, shrunk a whole number of times, to twice the working size or more."""
+        height, width = images.shape[2:]
+        factor = max(1, min(height, width) // (2 * self.architecture.working_size))
+        if factor == 1:
+            return see(self._degraded(images, beside, chosen))
+        step = max(1, STRIP_PIXELS // (width * factor)) * factor
+        strips = (see(self._degraded(images, beside, chosen, (slice(top, top + step), ALL))) for top in range(0, height, step))
+        return torch.cat([functional.avg_pool2d(strip, factor, ceil_mode=True) for strip in strips], 2)
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code of, for `(B, C', H, W)` on the device, and the detail beside it."""
@@ -132,39 +183,34 @@ class Engine:
         """Return the codes of `(B, C', H, W)` and the images `(B, C, H, W)` in [0, 1] that the network gives for it."""
         encoded, detail = self.encode(seen)
         code = self.bottleneck.point(encoded)
-        return code, self.loss.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), seen)
+        return code, self.loss.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), self.pixels(seen))
 
-    def restore_inputs(self, inputs: Array) -> Array:
-        """Return `(n, C, H, W)` float32 in [0, 1] for network inputs `(n, C', H, W)`, as `Degradation` gives them."""
-        parts = ((place, to_array(self.image(window)[inner])) for place, window, inner in self.pieces(inputs))
-        first = next(parts)
-        restored = np.empty((len(inputs), first[1].shape[1], *inputs.shape[2:]), np.float32)
-        restored[first[0]] = first[1]
-        for place, part in parts:
-            restored[place] = part
-        return restored
-
-    def image(self, seen: Tensor, *, self_ensemble: bool = False) -> Tensor:
-        """Return the images `(B, C, H, W)` in [0, 1] that the network gives for `(B, C', H, W)`.
+    def outputs(self, seen: Tensor, *, self_ensemble: bool = False) -> Tensor:
+        """Return logits or values for `(B, C', H, W)`.
 
         Args:
             seen: The batch.
-            self_ensemble: Take the mean over the eight orientations. Source: Timofte et al. (2016), "enhanced prediction".
+            self_ensemble: Take the mean over the eight orientations, or over two for a network to which it matters what is above.
+                Source: Timofte et al. (2016), "enhanced prediction".
         """
-        if not self_ensemble:
-            return self.code_and_image(seen)[1]
+        orientations = [(turns, axes) for turns in range(1 if self.architecture.upright else 4) for axes in ((), (3,))]
         total = torch.zeros((), device=self.device)
-        for turns in range(4):
-            for axes in ((), (3,)):
-                result = self.code_and_image(seen.rot90(turns, (2, 3)).flip(axes))[1]
-                total = total + result.flip(axes).rot90(-turns, (2, 3))
-        return total / 8
+        for turns, axes in orientations if self_ensemble else [(0, ())]:
+            turned = seen.rot90(turns, (2, 3)).flip(axes)
+            encoded, detail = self.encode(turned)
+            output = self.output(self.bottleneck.point(encoded), (turned.shape[-2], turned.shape[-1]), detail)
+            total = total + output.flip(axes).rot90(-turns, (2, 3))
+        return total / len(orientations) if self_ensemble else total
 
     def _tiles(self, size: tuple[int, int], scale: int) -> Iterator[Tile]:
-        receptive_radius = (
-            self.network.receptive_radius if scale == 1 else math.ceil(self.network.receptive_radius / scale) + CUBIC_RADIUS
-        )
-        return tiles(size, self.tile_side // scale, receptive_radius, self.network.stride)
+        if not self.architecture.any_size:
+            yield WHOLE
+        elif self.architecture.working_size:  # what is done for each pixel depends on no other
+            yield from tiles(size, self.tile_side, 0, 1)
+        else:
+            radius = self.network.receptive_radius
+            radius = radius if scale == 1 else math.ceil(radius / scale) + CUBIC_RADIUS
+            yield from tiles(size, self.tile_side // scale, radius, self.network.stride)
 
     @contextlib.contextmanager
     def at_inference(self) -> Iterator[None]:
@@ -177,7 +223,7 @@ def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str
     """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
     with torch.device(device):
         return build(
-            recipe.model,
+            recipe.network,
             image_shape=(LOSSES[recipe.loss or ""].outputs(image_shape[0]), *image_shape[1:]),
             input_channels=parse(recipe.corruption or "nothing").input_channels(image_shape[0]),
             code=recipe.code or 0,
@@ -197,5 +243,21 @@ def to_array(image: Tensor) -> Array:
     return np.asarray(image.cpu().numpy())
 
 
+def _as_it_is(images: Tensor) -> Tensor:
+    return images
+
+
 def _times(span: slice, factor: int) -> slice:
     return span if factor == 1 or span == ALL else slice(span.start * factor, span.stop * factor)
+
+
+def progress_reporter(on_progress: Callable[[float], None] | None, stop: threading.Event | None) -> Callable[[float], None]:
+    """Return what is called with the share done: it reports it, and raises `Interrupted` once `stop` is set."""
+
+    def report(share: float) -> None:
+        if stop is not None and stop.is_set():
+            raise Interrupted("Stopped.")
+        if on_progress:
+            on_progress(share)
+
+    return report

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from isthmus.corruptions import Corruption
+from isthmus.corruptions import Corruption, parts_of
 from isthmus.errors import DataError
-from isthmus.imaging.arrays import Array, Layout, check_values, fill_hidden, to_unit
+from isthmus.imaging.arrays import Array, Layout, check_values, fill_hidden
 from isthmus.imaging.picture import FORMATS, decode_picture, encode_picture, read_picture
 
 CONVERTED = {"P": "RGB", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB"}
@@ -103,34 +103,36 @@ class InputSpec:
     """What the model undoes."""
 
     @property
-    def takes_mask(self) -> bool:
-        """Whether the input has one channel more, a mask."""
-        return self.corruption.input_channels(self.channels) > self.channels
+    def companions(self) -> dict[str, Corruption]:
+        """What a person gives beside the images ("mask", "hints"), and the part of the corruption that knows it."""
+        return {part.companion: part for part in parts_of(self.corruption) if part.companion}
 
-    def batch(self, array: Array, mask: Array | None = None) -> tuple[Layout, Array]:
-        """Return an array's layout, and the array as `(n, C, H, W)`, a mask as its last channel, gray as RGB where needed.
+    def batch(self, array: Array, **told: Array | None) -> tuple[Layout, Array, Array | None]:
+        """Return an array's layout, the array as `(n, C, H, W)`, gray as RGB where needed, and what stands beside it.
+
+        Args:
+            array: The images. Of a batch `(n, C', H, W)`, the last channels may be what stands beside them.
+            **told: What a person gives beside the images, by the name of what it is: a mask, hints.
+
+        Returns:
+            Layout, images, and what stands beside them, `(1 or n, K, H, W)`; None, where the model knows no such thing.
 
         Raises:
             DataError: If it does not fit the model.
         """
-        needed = self.corruption.input_channels(self.channels)
-        more = int(self.takes_mask)
-        if mask is None and not more and array.ndim == 3 and array.shape[2] == 4 and min(array.shape[:2]) > 4:
+        if array.ndim == 3 and array.shape[2] == 4 and min(array.shape[:2]) > 4:
             raise DataError(
                 f"An array of shape {array.shape} is RGBA, or gray images of 4 columns. Pass `x[..., :3]`, a PIL image with its "
                 "transparency, or gray images as (n, 1, H, W)."
             )
-        layout = Layout.of(array.shape, self.channels if mask is not None else max(self.channels, needed))
+        beside, needed = self.corruption.beside, self.corruption.input_channels(self.channels)
+        within = beside if array.ndim == 4 and array.shape[1] in (needed, self.channels + beside) else 0
+        layout = Layout.of(array.shape, array.shape[1] if within else self.channels)
         batch = layout.to_batch(array)
-        if mask is not None:
-            batch = np.concatenate([to_unit(batch), self._hidden(mask, batch)], 1)
-        elif more and batch.shape[1] <= self.channels:
-            raise DataError("An inpainting model needs a mask that is white where the image is missing: pass `mask`.")
-        if self.channels == 3 and batch.shape[1] == 1 + more and needed >= self.channels:
-            batch = np.concatenate([np.repeat(batch[:, :1], self.channels, 1), batch[:, 1:]], 1)
-        if batch.shape[1] not in (self.channels + more, needed):
+        batch, channels = batch[:, : batch.shape[1] - within], batch[:, batch.shape[1] - within :]
+        if batch.shape[1] not in (1, self.channels):
             kind = "gray" if self.channels == 1 else "RGB"
-            raise DataError(f"The images have {batch.shape[1] - more} channels, and this model takes {self.channels} ({kind}).")
+            raise DataError(f"The images have {batch.shape[1]} channels, and this model takes {self.channels} ({kind}).")
         if 0 in batch.shape:
             raise DataError(f"An array of shape {array.shape} is empty.")
         if self.size and batch.shape[2:] != self.size:
@@ -139,21 +141,37 @@ class InputSpec:
                 "Resize them, or train a conv model, which takes any size."
             )
         check_values(array)
-        return layout, batch
+        known = self.companions
+        for name, value in told.items():
+            if value is not None and name not in known:
+                task = "inpaint" if name == "mask" else "colorize"
+                raise DataError(f'This model takes no {name}: only a model trained with `task="{task}"` does.')
+        if not known or within:
+            return layout, self._in_channels(batch), channels if within else None
+        parts = [part.given(told.get(name), batch.shape) for name, part in known.items()]
+        if len(parts) == 1:
+            return layout, self._in_channels(batch), parts[0]
+        together = [np.broadcast_to(part, (max(map(len, parts)), *part.shape[1:])) for part in parts]
+        return layout, self._in_channels(batch), np.concatenate(together, 1)
 
     def returns_gray(self, given: int) -> bool:
         """Tell whether images of so many channels are gray ones given to a color model: the result is gray again."""
-        return self.channels > 1 and given == 1 and self.corruption.input_channels(self.channels) >= self.channels
+        return self.channels > 1 and given == 1 and self._image_channels >= self.channels
 
-    def _hidden(self, mask: Array, batch: Array) -> Array:
-        """Return where images are missing, `(n, 1, H, W)` float32 of 0 and 1."""
-        if not self.takes_mask:
-            raise DataError(f"This model takes no mask: it was trained to undo {self.corruption}, not to inpaint.")
-        mask = np.asarray(mask)
-        if mask.ndim not in (2, 3) or mask.shape[-2:] != batch.shape[2:] or mask.size not in (batch[0, 0].size, batch[:, 0].size):
-            raise DataError(f"A mask of shape {mask.shape} does not fit {len(batch)} images of {times(batch.shape[2:])} pixels.")
-        hidden = (to_unit(mask) >= 0.5).astype(np.float32).reshape(-1, 1, *batch.shape[2:])
-        return np.broadcast_to(hidden, (len(batch), 1, *batch.shape[2:]))
+    def gray_ones(self, batch: Array) -> Array:
+        """Tell which images of a batch for a color model are gray, in however many channels: their results are, `(n,)` bool."""
+        count = self.channels
+        if count == 1 or self._image_channels < count:
+            return np.zeros(len(batch), bool)
+        return np.array([all(np.array_equal(image[0], image[channel]) for channel in range(1, count)) for image in batch])
+
+    @property
+    def _image_channels(self) -> int:
+        """Channels of the network's input without what stands beside the image."""
+        return self.corruption.input_channels(self.channels) - self.corruption.beside
+
+    def _in_channels(self, batch: Array) -> Array:
+        return np.repeat(batch, self._image_channels, 1) if batch.shape[1] == 1 < self._image_channels else batch
 
 
 def times(size: tuple[int, ...]) -> str:

@@ -177,7 +177,11 @@ def _ascending(name: str, values: Array) -> Array:
 
 
 def novelty_scores(
-    engine: Engine, statistics: TrainingStatistics | None, batch: Array, code_shape: tuple[int, ...] | None
+    engine: Engine,
+    statistics: TrainingStatistics | None,
+    batch: Array,
+    beside: Array | None,
+    code_shape: tuple[int, ...] | None,
 ) -> dict[str, Array]:
     """Return how strange images are, by name of the score, each `(n,)` float64.
 
@@ -185,11 +189,12 @@ def novelty_scores(
         engine: The network.
         statistics: Of the training images, if there are any.
         batch: `(n, C', h, w)`, the images.
+        beside: What stands beside them, `(1 or n, K, h, w)`.
         code_shape: Of the training images' codes.
     """
     scores: dict[str, list[Array]] = {"error": [], "surprise": []}
     density = statistics.density if statistics else None
-    for _, degraded in engine.chunks(batch):
+    for _, degraded in engine.chunks(batch, beside):
         inputs = engine.degradation.corruption.to_model_input(degraded)
         code, restored = engine.code_and_image(inputs)
         if restored.shape == inputs.shape:

@@ -14,11 +14,11 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from constriction import stream as coders
 
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import DataError, UsageError, require
 from isthmus.imaging.arrays import Array
 
 MAX_BITS = 12
@@ -65,7 +65,7 @@ def compress(codes: Array, bits: int) -> bytes:
         raise DataError(f"Codes of shape {codes.shape} cannot be compressed: they hold from 1 to {MAX_NUMBERS:,} numbers at once.")
     low, high = float(codes.min()), float(codes.max())
     if not math.isfinite(high - low):
-        raise DataError("The codes hold values that are NaN or infinite: train the model anew, with a lower --learning-rate.")
+        raise DataError("The codes hold values that are NaN or infinite: train the model anew, with a lower `learning_rate`.")
     step = (high - low) / (2**bits - 1) or abs(high) or 1.0
     steps = np.rint(codes / step)
     lowest = int(steps.min())
@@ -118,15 +118,15 @@ def check_bits(bits: int) -> None:
 
 def _encode(table: Array, levels: int) -> bytes:
     """Return the coder's words for levels `(m, groups)`."""
-    encoder = coders.queue.RangeEncoder()
+    encoder = _coders().queue.RangeEncoder()
     before = np.zeros(levels, np.int64)
     for index, series in enumerate(np.ascontiguousarray(table[_order(len(table))].T)):
         prior = _prior(before, index, len(series))
         width = _best_width(series, prior)
-        encoder.encode(WIDTHS.index(width), coders.model.Uniform(len(WIDTHS)))
+        encoder.encode(WIDTHS.index(width), _coders().model.Uniform(len(WIDTHS)))
         counts = np.zeros(levels, np.int64)
         for part in _parts(len(series)):
-            encoder.encode(series[part], coders.model.Categorical(_weights(counts, prior, width), perfect=False))
+            encoder.encode(series[part], _coders().model.Categorical(_weights(counts, prior, width), perfect=False))
             counts += np.bincount(series[part], minlength=levels)
         before += counts
     return bytes(encoder.get_compressed().astype("<u4").tobytes())
@@ -134,16 +134,16 @@ def _encode(table: Array, levels: int) -> bytes:
 
 def _decode(words: bytes, groups: int, length: int, levels: int) -> Array:
     """Return the levels `(length, groups)` that words stand for: `_encode` step by step."""
-    decoder = coders.queue.RangeDecoder(np.frombuffer(words, "<u4").astype(np.uint32))
+    decoder = _coders().queue.RangeDecoder(np.frombuffer(words, "<u4").astype(np.uint32))
     table = np.empty((groups, length), np.int32)
     before = np.zeros(levels, np.int64)
     try:
         for index, series in enumerate(table):
             prior = _prior(before, index, length)
-            width = WIDTHS[decoder.decode(coders.model.Uniform(len(WIDTHS)))]
+            width = WIDTHS[decoder.decode(_coders().model.Uniform(len(WIDTHS)))]
             counts = np.zeros(levels, np.int64)
             for part in _parts(length):
-                model = coders.model.Categorical(_weights(counts, prior, width), perfect=False)
+                model = _coders().model.Categorical(_weights(counts, prior, width), perfect=False)
                 series[part] = decoder.decode(model, part.stop - part.start)
                 counts += np.bincount(series[part], minlength=levels)
             before += counts
@@ -195,6 +195,14 @@ def _best_width(series: Array, prior: Array) -> int:
         return -float((rest * np.log(weights / weights.sum())).sum())
 
     return min(WIDTHS, key=cost)
+
+
+def _coders() -> Any:
+    """Return constriction's coders."""
+    require("compress", "constriction")
+    from constriction import stream
+
+    return stream
 
 
 def compressed_arrays(stream: bytes, shape: tuple[int, ...]) -> dict[str, Array]:

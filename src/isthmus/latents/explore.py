@@ -81,7 +81,7 @@ def traverse(model: Model, image: Array, number: int, steps: int = 9, extent: fl
 
 def _size_of(model: Model, images: Array) -> tuple[int, int]:
     """Return (H, W) of images, as `Model.restore` takes them."""
-    _, batch = model.input_spec.batch(np.asarray(images))
+    batch = model.input_spec.batch(np.asarray(images))[1]
     return batch.shape[2], batch.shape[3]
 
 

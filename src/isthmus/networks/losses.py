@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from isthmus.errors import UsageError
+from isthmus.imaging.arrays import Window
 from isthmus.imaging.color import from_lab, lightness_of, to_lab
 
 if TYPE_CHECKING:
@@ -69,8 +70,14 @@ class Loss:
         """Return the output that a model begins with, where the images' mean is `mean` `(C,)`."""
         return mean.clamp(1e-3, 1 - 1e-3).logit() if self.logits else mean
 
-    def image(self, output: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Return the image in [0, 1], float32, that an output of the model stands for, beside what it has seen."""
+    def image(self, output: Tensor, seen: Tensor | None = None, window: Window | None = None) -> Tensor:
+        """Return the image in [0, 1], float32, that an output of the model stands for.
+
+        Args:
+            output: Logits or values.
+            seen: What the model has seen of the image, in gray or RGB, without what stood beside it.
+            window: Where that lies in a picture, where the output is of all of the picture and what is seen a part of it.
+        """
         return output.float().sigmoid() if self.logits else output.float().clamp(0, 1)
 
 
@@ -113,16 +120,38 @@ class ColorLoss(Loss):
         return 2
 
     def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
-        """Return the error of a and b, as shares of `AB_SCALE`."""
-        return super().__call__(output, to_lab(clean)[:, 1:] / AB_SCALE, reduction=reduction)
+        """Return the error of a and b, as shares of `AB_SCALE`, at the resolution of the output."""
+        return super().__call__(output, self.colors(output, clean) / AB_SCALE, reduction=reduction)
+
+    def colors(self, output: Tensor, clean: Tensor) -> Tensor:
+        """Return a and b of clean images `(B, 2, h, w)`: of each place of an output, those of the mean color there."""
+        from torch.nn.functional import interpolate
+
+        size = output.shape[-2:]
+        return to_lab(clean if size == clean.shape[-2:] else interpolate(clean, size, mode="area"))[:, 1:]
 
     def start(self, mean: Tensor) -> Tensor:
         """Return gray."""
         return mean.new_zeros(2)
 
-    def image(self, output: Tensor, seen: Tensor | None = None) -> Tensor:
+    def image(self, output: Tensor, seen: Tensor | None = None, window: Window | None = None) -> Tensor:
         """Return RGB images of the lightness seen."""
-        return _colored(seen, output.float() * AB_SCALE)
+        return _colored(seen, self.decoded(output.float()), window)
+
+    def decoded(self, output: Tensor) -> Tensor:
+        """Return the a and b that an output stands for, `(B, 2, h, w)`."""
+        return output * AB_SCALE
+
+
+@dataclass(frozen=True)
+class ColorHuberLoss(ColorLoss):
+    """Huber's error: squared where it is small, absolute where it is large."""
+
+    def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
+        """Return the error of a and b, as shares of `AB_SCALE`."""
+        from torch.nn import functional
+
+        return functional.smooth_l1_loss(output.float(), self.colors(output, clean) / AB_SCALE, reduction=reduction, beta=HUBER)
 
 
 BIN_SIDE = 20
@@ -134,8 +163,11 @@ USUAL_CHROMA = 15.0
 UNIFORM_SHARE = 0.5
 """Of the weights' prior; the rest is how frequent a color is (Zhang et al.: lambda)."""
 
+HUBER = 0.1
+"""Difference of colors, as a share of `AB_SCALE`, from which on it counts by its size and no longer by its square."""
+
 TEMPERATURE = 0.38
-"""Of the annealed mean: below 1, the likelier colors count more (Zhang et al.)."""
+"""Of the annealed mean of Zhang et al."""
 
 
 @dataclass(frozen=True)
@@ -147,34 +179,48 @@ class ColorBinsLoss(ColorLoss):
     its distance from gray.
     """
 
+    uniform_share: float = UNIFORM_SHARE
+    """Of the weights' prior; 1 gives all colors the same weight."""
+    mean_weight: float = 0.0
+    """Weight of the mean color's own error beside the cross-entropy."""
+    temperature: float = TEMPERATURE
+    """Of the annealed mean: below 1, the likelier colors count more; 1 gives the mean."""
+
     def outputs(self, channels: int) -> int:
         """Return how many bins there are."""
         return super().outputs(channels) and len(_bins())
 
     def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
         """Return the weighted cross-entropy of each pixel, in nats: its mean, or with "none" `(B, H, W)`."""
-        ab = to_lab(clean)[:, 1:]  # (B, 2, H, W)
+        from torch.nn import functional as F
+
+        ab = self.colors(output, clean).movedim(1, -1)  # (B, h, w, 2)
         centers = output.new_tensor(_bins(), dtype=ab.dtype)  # (Q, 2)
-        shares = output.new_ones(1, dtype=ab.dtype)
+        shares = ab.new_ones(1)
         for axis in range(2):
-            distance = (ab[:, axis, None] - centers[:, axis, None, None]).abs() / BIN_SIDE
-            shares = shares * (1 - distance).clamp(min=0)  # (B, Q, H, W)
-        shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-6)
+            distance = (ab[..., axis, None] - centers[:, axis]).abs_().mul_(-1 / BIN_SIDE)
+            shares = shares * distance.add_(1).clamp_(min=0)  # (B, h, w, Q)
+        shares = shares / shares.sum(-1, keepdim=True).clamp(min=1e-6)
         frequency = (-centers.norm(dim=1) / USUAL_CHROMA).softmax(0)
-        weights = 1 / ((1 - UNIFORM_SHARE) * frequency + UNIFORM_SHARE / len(centers))
+        weights = 1 / ((1 - self.uniform_share) * frequency + self.uniform_share / len(centers))
         weights = weights / (weights * frequency).sum()
-        entropy: Tensor = -(shares * output.float().log_softmax(1)).sum(1) * (shares * weights[:, None, None]).sum(1)
+        logs = output.movedim(1, -1).float().log_softmax(-1)
+        entropy: Tensor = -(shares * logs).sum(-1) * (shares @ weights)
+        if self.mean_weight:
+            mean = logs.exp() @ centers
+            errors = F.smooth_l1_loss(mean / AB_SCALE, ab / AB_SCALE, reduction="none", beta=HUBER)
+            entropy = entropy + self.mean_weight * errors.sum(-1)
         return entropy if reduction == "none" else entropy.mean()
 
     def start(self, mean: Tensor) -> Tensor:
         """Return the same for all bins."""
         return mean.new_zeros(len(_bins()))
 
-    def image(self, output: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Return RGB images of the lightness seen, with the annealed mean of the colors."""
-        shares = (output.float() / TEMPERATURE).softmax(1)
+    def decoded(self, output: Tensor) -> Tensor:
+        """Return the annealed mean of the colors, `(B, 2, h, w)`."""
+        shares = (output / self.temperature).softmax(1)
         centers = shares.new_tensor(_bins())
-        return _colored(seen, (centers.T[None, :, :, None, None] * shares[:, None]).sum(2))
+        return (shares.movedim(1, -1) @ centers).movedim(-1, 1)
 
 
 @cache
@@ -189,15 +235,33 @@ def _bins() -> tuple[tuple[float, float], ...]:
     return tuple((a * BIN_SIDE, b * BIN_SIDE) for a, b in sorted(corners))
 
 
-def _colored(seen: Tensor | None, ab: Tensor) -> Tensor:
+def _colored(seen: Tensor | None, ab: Tensor, window: Window | None) -> Tensor:
+    """Return RGB images of the lightness seen, and of a and b of all the picture, which may be coarser."""
     from torch import cat
 
     assert seen is not None, "needs_seen"
+    window = window or Window((seen.shape[-2], seen.shape[-1]), (slice(None), slice(None)))
+    if ab.shape[-2:] != window.size:
+        rows, columns = (
+            _between(coarse, fine)[part].to(ab) for coarse, fine, part in zip(ab.shape[-2:], window.size, window.part, strict=True)
+        )
+        ab = rows @ ab @ columns.T
     return from_lab(cat([lightness_of(seen), ab], 1))
+
+
+@lru_cache(maxsize=16)
+def _between(coarse: int, fine: int) -> Tensor:
+    """Return how much of each of the coarse places goes into each of the fine ones, linearly, `(fine, coarse)`."""
+    import torch
+
+    places = ((torch.arange(fine) + 0.5) * (coarse / fine) - 0.5).clamp(0, coarse - 1)
+    return (1 - (places[:, None] - torch.arange(coarse)).abs()).clamp(min=0)
 
 
 COLOR_LOSSES: dict[str, Loss] = {
     "ab": ColorLoss("squared error of the colors alone, CIELAB's a and b", "mse_loss"),
+    "ab-huber": ColorHuberLoss("Huber's error of the colors alone", "smooth_l1_loss"),
+    "ab-mixed": ColorBinsLoss("ab-bins, hardly weighted, and the error of the mean color", "", uniform_share=0.9, mean_weight=30.0),
     "ab-bins": ColorBinsLoss("cross-entropy of a pixel's color among ninety, the rare ones weighted up", ""),
 }
 

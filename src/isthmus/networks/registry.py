@@ -35,6 +35,11 @@ class Architecture:
     """Narrowest and widest hidden layers that are worth a try."""
     any_size: bool
     """Whether it takes images of any height and width, not only the one that it was trained on."""
+    working_size: int = 0
+    """Pixels of the shorter side at which it sees a whole picture, however large; its output is then coarser than the image, and
+    only a loss of colors fits. 0, where it sees the pixels themselves."""
+    upright: bool = False
+    """Whether it matters to it what is above: it learns from pictures that are mirrored at most."""
     carries_detail: bool = False
     """Whether detail goes around the code, so that the code alone is no image."""
     bfloat16: bool
@@ -92,6 +97,23 @@ NETWORKS: Registry[Architecture] = Registry(
             loss="mse",
             learning_rate=1e-3,
             patch=128,
+        ),
+        "global": Architecture(
+            summary="a U-Net that sees the whole picture at a working size of 128 pixels, for its colors; any image size",
+            location="isthmus.networks.global_unet:GlobalUNet",
+            code=232,
+            hidden=(48, 96, 176),
+            widths=(16, 256),
+            any_size=True,
+            working_size=128,
+            upright=True,
+            carries_detail=True,
+            bfloat16=True,
+            code_kind="linear",
+            loss="ab-mixed",
+            batch_size=16,
+            learning_rate=8e-4,
+            patch=160,
         ),
     },
 )

@@ -25,6 +25,8 @@ class Sample:
     """`(n, C', h, w)` float32: what a user has; for an upscaler, smaller."""
     model_input: Array
     """`(n, C', H, W)` float32: what the network gets."""
+    beside: int = 0
+    """How many of the network's last input channels stand beside the image, such as a mask."""
     scale: int = 1
     """How many times longer the sides of the network's input are than those of the degraded image, before cropping."""
 
@@ -38,18 +40,22 @@ class Sample:
     def middle(self, side: int) -> Sample:
         """Return center crops, at most so many pixels high and wide; the degraded images become the network's inputs."""
         clean, model_input = (middle(images, side) for images in (self.clean, self.model_input))
-        return Sample(clean=clean, degraded=model_input, model_input=model_input)
+        return Sample(clean=clean, degraded=model_input, model_input=model_input, beside=self.beside)
+
+    @cached_property
+    def input_as_image(self) -> Array:
+        """The network's input in the target's channels, `(n, C, H, W)`, without a mask or hints."""
+        return in_channels(self.model_input[:, : self.model_input.shape[1] - self.beside], self.clean.shape[1])
 
     @cached_property
     def degraded_as_image(self) -> Array:
-        """The network's input as images `(n, C, H, W)` in [0, 1]: in the target's channels, without a mask."""
-        return np.clip(in_channels(self.model_input, self.clean.shape[1]), 0, 1)
+        """The same, clipped to [0, 1]."""
+        return np.clip(self.input_as_image, 0, 1)
 
     @cached_property
     def strengths(self) -> Array:
         """How strong the degradation is, `(n,)`: root mean squared difference from the clean image."""
-        inputs = in_channels(self.model_input, self.clean.shape[1])
-        return np.array([np.sqrt(np.square(a - b).mean()) for a, b in zip(inputs, self.clean, strict=True)])
+        return np.array([np.sqrt(np.square(a - b).mean()) for a, b in zip(self.input_as_image, self.clean, strict=True)])
 
 
 class Degradation:
@@ -119,7 +125,8 @@ class Degradation:
         degraded, target = self.target.sample(_floats(clean), self.corruption, Generator().manual_seed(seed))
         model_input = self.corruption.to_model_input(degraded)[..., : target.shape[-2], : target.shape[-1]]
         parts = {"clean": target, "degraded": degraded, "model_input": model_input}
-        return Sample(**{name: part.contiguous().numpy() for name, part in parts.items()}, scale=self.corruption.scale_factor)
+        arrays = {name: part.contiguous().numpy() for name, part in parts.items()}
+        return Sample(**arrays, beside=self.corruption.beside, scale=self.corruption.scale_factor)
 
 
 def _floats(images: Array) -> Tensor:

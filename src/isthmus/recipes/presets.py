@@ -1,4 +1,4 @@
-"""The recipes that have a name: `train mnist --recipe features`. What was tried on the way is in docs/experiments.md."""
+"""The recipes that have a name: `train mnist `recipe` features`. What was tried on the way is in docs/experiments.md."""
 
 from __future__ import annotations
 
@@ -35,8 +35,28 @@ PRESETS: dict[str, Recipe] = {
         batch_size=256,
         learning_rate=2e-3,
     ),
+    **{
+        name: Recipe(task=task, factor=factor, model="photographic", loss="psnr", ema=0.998, warm_up=0.08, learning_rate=8e-4)
+        for name, task, factor in (
+            ("denoise-gray", "denoise", None),
+            ("denoise-color", "denoise", None),
+            ("repair", "repair", None),
+            *((f"upscale-x{factor}", "upscale", factor) for factor in (2, 3, 4)),
+        )
+    },
+    "colorize": Recipe(
+        task="colorize",
+        model="global",
+        loss="ab-mixed",
+        prepare="resize((1, 1.6), kernel='triangle')",
+        corruption="hints | grayscale | fade((0.6, 1), tint=0) | gaussian-noise((0, 0.03))",
+        warm_up=0.05,
+        ema=0.999,
+        clip=2.0,
+    ),
 }
-"""The book's three; the best codes of 32 and of 128 numbers (a map of 32 x 2 x 2); a VAE with 50; and a code to describe with."""
+"""The book's three; the best codes of 32 and of 128 numbers (a map of 32 x 2 x 2); a VAE with 50; a code to describe with; and
+those of the models that ship, by their names."""
 
 
 REPLACED = {

@@ -12,12 +12,14 @@ from isthmus.corruptions import Downscale, GaussianNoise, parse
 from isthmus.errors import UsageError, lookup, nearest
 from isthmus.networks import NETWORKS
 from isthmus.networks.bottlenecks import BOTTLENECKS
-from isthmus.networks.losses import LOSSES
+from isthmus.networks.losses import COLOR_LOSSES, LOSSES
+from isthmus.recipes.photographs import corruption_for
 from isthmus.recipes.tasks import TASKS
 
 SCHEDULES = ("one-cycle", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 DEFAULT_EPOCHS = 10
+DEFAULT_MODEL = "conv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,10 @@ class Recipe:
     """Another corruption to undo, such as "gaussian-noise(0.2) | salt-and-pepper(0.05)"."""
     prepare: str = "nothing"
     """Change applied to every image first, input and target alike: binarize makes it black and white, as a VAE's bound needs."""
-    model: str = "conv"
-    """Network: conv (convolutional, any image size), dense (one image size) or photographic (large photos)."""
+    model: str | None = None
+    """Network: conv (convolutional, any image size), dense (one image size), photographic (large photos) or
+    global (sees whole photos, for colorize). By default,
+    photographic for photos that a task restores, and conv for all else."""
     code: int | None = None
     """Size of the latent code: numbers (dense 32), or channels of a map (conv 8, photographic 96); each layer halves its sides."""
     hidden: tuple[int, ...] | None = None
@@ -63,7 +67,8 @@ class Recipe:
     """Share of the training over which that weight rises from 0 to beta."""
     loss: str | None = None
     """Loss: bce (cross-entropy, the textbook's), mse (squared error), psnr (log of each image's squared error), l1 (absolute
-    error), ab (squared error of the colors; colorize) or ab-bins (cross-entropy among ninety colors)."""
+    error), and of the colors alone: ab (squared error; colorize), ab-huber, ab-bins (cross-entropy among ninety colors) or
+    ab-mixed (both)."""
     epochs: int | None = None
     """Passes over the training set: 10, unless there is a budget."""
     budget: str | None = None
@@ -124,6 +129,11 @@ class Recipe:
         return dataclasses.replace(self, **self._completed())
 
     @property
+    def network(self) -> str:
+        """The network's name."""
+        return self.model or DEFAULT_MODEL
+
+    @property
     def budget_seconds(self) -> float | None:
         """The training time in seconds, if there is a budget."""
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", (self.budget or "").strip())
@@ -148,19 +158,21 @@ class Recipe:
 
     def _completed(self) -> dict[str, Any]:
         """Return the fields that `complete` fills in."""
-        architecture, task = NETWORKS[self.model], TASKS[self.task]
+        architecture, task = NETWORKS[self.network], TASKS[self.task]
         for name, needs in (("noise", "denoise"), ("factor", "upscale")):
             if getattr(self, name) is not None and (self.task != needs or self.corruption):
                 raise UsageError(f'`{name}` belongs to `task="{needs}"` without a `corruption`.')
-        corruption = self.corruption or str(task.corruption)
+        of_photographs = corruption_for(self.task, self.factor) if architecture.patch else None  # trained on patches of photographs
+        corruption = self.corruption or of_photographs or str(task.corruption)
         if self.noise is not None:
             corruption = str(GaussianNoise(tuple(self.noise) if isinstance(self.noise, list) else self.noise))
-        if self.factor is not None:
+        if self.factor is not None and not of_photographs:
             corruption = str(Downscale(self.factor))
         hidden = tuple(map(index, architecture.hidden if self.hidden is None else self.hidden))
         batch_size = architecture.batch_size if self.batch_size is None else self.batch_size
         patch = (0 if self.size else architecture.patch) if self.patch is None else self.patch
         return {
+            "model": self.network,
             "noise": None,
             "factor": None,
             "loss": self.loss or task.loss or architecture.loss,
@@ -201,4 +213,9 @@ class Recipe:
         problems = [f"{name} must be {wanted}, not {values[name]}." for name, (fit, wanted) in fits.items() if not fit]
         if self.budget and self.epochs:
             problems.append(f"Pass either epochs ({self.epochs}) or a budget ({self.budget}), not both.")
+        if NETWORKS[self.network].working_size and values["loss"] in LOSSES and not LOSSES[values["loss"]].needs_seen:
+            problems.append(
+                f"The network {self.network} predicts colors only, so the loss cannot be {values['loss']}. Pass one of "
+                f'{", ".join(COLOR_LOSSES)}; `task="colorize"` sets one.'
+            )
         return problems

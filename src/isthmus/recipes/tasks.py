@@ -6,7 +6,7 @@ Where no clean image is degraded (pairs, noisy images alone), the task says so b
 
 from dataclasses import dataclass, field
 
-from isthmus.corruptions import Corruption, Downscale, Erase, GaussianNoise, Grayscale, Jpeg, Mask, Nothing, Warp
+from isthmus.corruptions import Corruption, Downscale, Erase, GaussianNoise, Grayscale, Hints, Jpeg, Mask, Nothing, Warp
 from isthmus.plugins import Registry
 from isthmus.recipes.targets import CleanTarget, NeighborTarget, PairTarget
 
@@ -33,7 +33,7 @@ TASKS: Registry[Task] = Registry(
     {
         "reconstruct": Task(Nothing(), "a short code of the image"),
         "denoise": Task(GaussianNoise(0.5), "the image without its noise"),
-        "colorize": Task(Grayscale(), "plausible colors", loss="ab"),
+        "colorize": Task(Hints() | Grayscale(), "plausible colors", loss="ab"),
         "upscale": Task(Downscale(2), "the detail that a small image has lost"),
         "repair": Task(Jpeg((10, 80)), "the image before it was compressed"),
         "inpaint": Task(Mask(), "what was in the missing parts"),

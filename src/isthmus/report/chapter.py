@@ -68,7 +68,7 @@ def reproduce(
         Every number of the page.
     """
     if quick and as_in_the_book:
-        raise UsageError("Give either --quick or --as-in-the-book: the book's schedule takes its 60,000 images.")
+        raise UsageError("Give either `quick` or `as_in_the_book`: the book's schedule takes its 60,000 images.")
     began = time.perf_counter()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)

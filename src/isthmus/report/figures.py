@@ -11,14 +11,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
+from isthmus.errors import require
 from isthmus.evaluation.metrics import color_difference
 from isthmus.imaging.arrays import Array, from_unit, to_unit
+
+require("evaluate", "matplotlib", "skimage")
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 Arguments = ParamSpec("Arguments")
 

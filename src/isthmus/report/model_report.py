@@ -95,11 +95,11 @@ def write_model_report(
         Section("Where it fails", figures=[_worst(model, shown)]),
     ]
     if about["history"]:
-        drawn = figures.curves({model.recipe.model: about["history"]}, loss=f"loss ({model.recipe.loss})")
+        drawn = figures.curves({model.recipe.network: about["history"]}, loss=f"loss ({model.recipe.loss})")
         sections.append(Section("How it learned", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
     if learned:
         sections += _code_sections(model, learned, shown)
-    return write_report(folder, f"A {model.recipe.model} autoencoder, and what it learned", sections)
+    return write_report(folder, f"A {model.recipe.network} autoencoder, and what it learned", sections)
 
 
 def _look(test: Dataset) -> tuple[int, float]:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
-
+from isthmus.errors import require
 from isthmus.report.tables import Table
 from isthmus.storage.atomic import write_whole
+
+require("evaluate", "jinja2")
+
+import jinja2
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
         IsthmusError: If it cannot be written.
     """
     if not overwrite and (path.exists() if not path.is_dir() else any(path.iterdir())):
-        raise UsageError(f"{printable(str(path))} exists already: name another --out, or add --overwrite.")
+        raise UsageError(f"{printable(str(path))} exists already: name another `out`, or add `overwrite=True`.")
     with named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = (path if path.is_dir() else path.parent) / f".{secrets.token_hex(6)}.part"

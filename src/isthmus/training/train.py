@@ -13,7 +13,9 @@ from typing import Any
 from isthmus.datasets import MAX_BAD, Data, open_pairs, training_data
 from isthmus.errors import UsageError, printable
 from isthmus.model import Model, load
+from isthmus.networks import NETWORKS
 from isthmus.recipes import Recipe, base_fields
+from isthmus.recipes.photographs import corruption_for, start_for, suited
 from isthmus.storage.atomic import check_output
 from isthmus.storage.run_dir import Run
 from isthmus.training.callbacks import Callback, ProgressBar, can_draw
@@ -106,15 +108,23 @@ def train(
             return load(path, device=device)
         _check_out(path, run, resume=resume, overwrite=overwrite)
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)
-    dataset, held_out = training_data(source, chosen.size, chosen.complete().patch or 0, VALIDATION_IMAGES)
+    named = chosen.model is not None
+    chosen = suited(chosen, source.sizes())
+    patch, upright = chosen.complete().patch or 0, NETWORKS[chosen.network].upright
+    dataset, held_out = training_data(source, chosen.size, patch, VALIDATION_IMAGES, upright=upright)
     for skipped in dataset.skipped:
         LOG.warning("Skipped %s", skipped.reason)
+    if not named and chosen.model is not None:
+        init_from = init_from or start_for(chosen, dataset.image_shape[0] // (2 if clean is not None else 1))
+        _announce(chosen, init_from)
     with contextlib.ExitStack() as stack:
         if can_draw() if progress is None else progress:
             callbacks = [*callbacks, stack.enter_context(ProgressBar(path.stem if path else "training"))]
         trainer = Trainer(chosen, dataset, held_out, device=device, callbacks=callbacks, init_from=init_from)
         if path is None or run is None:
-            return trainer.fit(stop=stack.enter_context(stop_requests(stop)) if stop else None)
+            trained = trainer.fit(stop=stack.enter_context(stop_requests(stop)) if stop else None)
+            _report_gain(trained)
+            return trained
         stack.enter_context(run.held())
         request = stack.enter_context(stop_requests(stop))
         if resume and run.has_checkpoint():
@@ -127,7 +137,35 @@ def train(
         trained = trainer.fit(run, request, checkpoint_seconds)
         trained.save(path)
         run.discard_checkpoints()
+    _report_gain(trained)
     return trained
+
+
+def _announce(recipe: Recipe, init_from: str | Path | None) -> None:
+    """Say what was chosen for photographs."""
+    damage = ""
+    if corruption_for(recipe.task, recipe.factor) and not (recipe.corruption or recipe.noise):
+        kinds = {
+            "denoise": "the noise of cameras, film and files; pass `noise` for white noise of one level",
+            "repair": "JPEG, resized and saved again as well",
+            "upscale": "small pictures, most of them JPEG",
+        }
+        damage = f" It trains on {kinds[recipe.task]}."
+    start = f", from the weights of {printable(str(init_from))}" if init_from else ""
+    LOG.info("These are photos, so the network is %s%s. Pass `model` for another.%s", recipe.model, start, damage)
+
+
+def _report_gain(model: Model) -> None:
+    """Say how much better the held-out images became; warn where they did not."""
+    gain = model.info.held_out_gain
+    if not gain:
+        return
+    before, after = gain["before_db"], gain["after_db"]
+    text = f"The held-out images had {before:.2f} dB, and have {after:.2f} dB now"
+    if after > before:
+        LOG.info("%s: %.2f dB better.", text, after - before)
+    else:
+        LOG.warning('%s: the model makes them worse. Train for longer, on more images, or with `model="photographic"`.', text)
 
 
 def merge(recipe: Recipe | str | None, given: dict[str, Any]) -> Recipe:

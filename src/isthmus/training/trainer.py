@@ -43,6 +43,9 @@ VALIDATION_IMAGES = 1000
 REPORT_SECONDS = 0.1
 """Time between two calls of `Callback.on_step`, at least."""
 
+GAIN_IMAGES = 64
+"""Held-out images on which the gain of a model that restores is measured, at most."""
+
 CHECK_STEPS = 50
 """The loss is read, and found finite or not, every so many steps: reading it waits for the device."""
 
@@ -119,7 +122,7 @@ class Trainer:
         self.held_out = self.model.degradation.sample(self.usual, recipe.seed, at_inference=False)
         if not architecture.any_size and self.held_out.model_input.shape[2:] != shape[1:]:
             raise UsageError(
-                f'A {recipe.model} model takes one size only, and `task="{recipe.task}"` trains on half-size images. Use conv.'
+                f'A {recipe.network} model takes one size only, and `task="{recipe.task}"` trains on half-size images. Use conv.'
             )
         self.batch_size = recipe.batch_size or max(1, architecture.batch_pixels // math.prod(dataset.image_shape[1:]))
         self.steps_per_epoch = math.ceil(len(dataset) / self.batch_size)
@@ -179,6 +182,8 @@ class Trainer:
         if remember:
             self._remember()
         self._record()
+        if recipe_restores(self.recipe):
+            self.model.info = replace(self.model.info, held_out_gain=self._gain())
         for callback in self.callbacks:
             callback.on_end(self.model)
         return self.model
@@ -285,7 +290,7 @@ class Trainer:
         """Fit the model's statistics to training images and held-out ones, as the model will get them: not prepared."""
         model, recipe = self.model, self.recipe
         shape = model.code_shape()
-        small = math.prod(shape) <= MAX_NUMBERS
+        small = math.prod(shape) <= MAX_NUMBERS and not model.architecture.working_size  # of a whole picture, codes tell little
         images = self.dataset.some(FIT_CODES if small else 1, recipe.seed).images
         known, others = (model.degradation.at_inference(to_unit(some), recipe.seed) for some in (images, self.usual))
         density = None
@@ -295,6 +300,15 @@ class Trainer:
                 density = CodeDensity.fit(codes.reshape(len(codes), -1), recipe.seed)
         model.statistics = TrainingStatistics(errors=np.zeros(1, np.float32), density=density)
         model.statistics = TrainingStatistics.remember(model.novelty_scores(others), density)
+
+    def _gain(self) -> dict[str, float]:
+        """Return the mean PSNR of a few held-out images in dB, before and after."""
+        few = self.held_out.take(slice(GAIN_IMAGES))
+        after = self.model.engine.restore_inputs(few.model_input)
+        return {
+            name: round(float(np.mean([psnr(image, clean) for image, clean in zip(images, few.clean, strict=True)])), 3)
+            for name, images in (("before_db", few.degraded_as_image), ("after_db", after))
+        }
 
     def _record(self) -> None:
         """Let the model's info say how the training went."""
@@ -379,3 +393,14 @@ class Trainer:
             f"The loss is no longer finite after {steps} steps. Try a lower `learning_rate` than "
             f'{self.recipe.learning_rate:g}, or `precision="float32"`.{kept}'
         )
+
+
+def recipe_restores(recipe: Recipe) -> bool:
+    """Tell whether a recipe's model gets degraded images and gives better ones, so that the gain can be measured."""
+    task = TASKS[recipe.task]
+    return recipe.task != "reconstruct" and not task.clean_input and task.target.inputs_in_range
+
+
+def psnr(image: Array, clean: Array) -> float:
+    """Return the PSNR of an image in dB; at most 100."""
+    return float(-10 * np.log10(max(1e-10, float(np.square(image.astype(np.float64) - clean).mean()))))

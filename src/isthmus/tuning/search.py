@@ -133,7 +133,7 @@ class Search:
             raise
         except Exception as error:  # Optuna raises what it likes on damaged files: KeyError, JSONDecodeError, ...
             name = printable(str(journal))
-            raise IsthmusError(f"{name} is damaged ({type(error).__name__}): add --overwrite to begin anew.") from error
+            raise IsthmusError(f"{name} is damaged ({type(error).__name__}): add `overwrite=True` to begin anew.") from error
         for size, study in self.studies.items():
             for left in self._trials(size, "RUNNING"):
                 chosen = left.system_attrs.get("fixed_params", left.params)
@@ -234,7 +234,7 @@ class Search:
         if min(self.unit) > min(middle, values):
             raise UsageError(
                 f"A {self.base.model} code of these images has at least {min(self.unit)} numbers, not {middle}: "
-                "give a larger --code, or --model dense."
+                "give a larger `code`, or `model` dense."
             )
         return sorted({size for share in SIZES if min(self.unit) <= (size := max(1, round(middle * share))) <= values})
 
@@ -244,7 +244,7 @@ class Search:
         fewest = next(layers for layers, unit in enumerate(self.unit) if unit <= size)
         return {
             "layers": IntDistribution(fewest, MAX_LAYERS),
-            "units": IntDistribution(*NETWORKS[self.base.model].widths, log=True),
+            "units": IntDistribution(*NETWORKS[self.base.network].widths, log=True),
             "loss": CategoricalDistribution(tuple(name for name, loss in LOSSES.items() if not loss.needs_seen)),
             "rate": FloatDistribution(*RATES, log=True),
         }
@@ -273,7 +273,7 @@ class Search:
             decoder_hidden=None,
             loss=params["loss"],
             learning_rate=params["rate"],
-        )
+        ).complete()
 
     def _numbers(self, recipe: Recipe) -> int:
         return (recipe.code or 0) * self.unit[len(recipe.hidden or ())]

@@ -72,7 +72,7 @@ def tune(
         IsthmusError: If another tuning cannot be resumed, or no training came to its end.
         Interrupted: After SIGINT or SIGTERM, once the step is done and what was found is written.
     """
-    base = merge(recipe, fields)
+    base = merge(recipe, fields).complete()
     budget_seconds = Recipe(budget=budget).budget_seconds or math.inf
     _check_options(base, code, trials, budget)
     folder = Path(out)
@@ -93,11 +93,13 @@ def tune(
         except Interrupted as interrupted:
             if search.tried():
                 _write(search, folder)
-            raise Interrupted(f"Stopped in {printable(str(folder))}: add --resume to go on.", interrupted.exit_status) from None
+            raise Interrupted(
+                f"Stopped in {printable(str(folder))}. Pass `resume=True` to continue.", interrupted.exit_status
+            ) from None
         if not search.tried():
             raise IsthmusError(
                 f"No training of {base.epochs} epochs came to its end in {search.spent_seconds():.0f} seconds: "
-                "give a larger budget, or fewer --epochs with --overwrite."
+                "give a larger budget, or fewer `epochs` with `overwrite=True`."
             )
         return _write(search, folder)
 
@@ -108,12 +110,12 @@ def _check_options(base: Recipe, code: int | None, trials: int | None, budget: s
     except ModuleNotFoundError:
         raise UsageError("Optuna is not installed: pip install 'isthmus[tune]'.") from None
     if base.budget:
-        raise UsageError(f"Trials are compared after as many epochs each: give --epochs, not the recipe's budget of {base.budget}.")
+        raise UsageError(f"Trials are compared after as many epochs each: give `epochs`, not the recipe's budget of {base.budget}.")
     for name, value in {"code": code, "trials": trials}.items():
         if value is not None and value < 1:
-            raise UsageError(f"--{name} must be a number from 1 up, not {value}.")
+            raise UsageError(f"`{name}` must be a number from 1 up, not {value}.")
     if not budget and not trials:
-        raise UsageError("Say how long to look: --budget 20m, or --trials 50.")
+        raise UsageError('Say how long to look: `budget="20m"`, or `trials=50`.')
 
 
 def _write(search: Search, folder: Path) -> Tuned:
@@ -165,7 +167,7 @@ def _sections(search: Search, tuned: Tuned) -> list[Section]:
         ),
         Section(
             "The chosen recipe",
-            ["It is in recipe.json; isthmus train DATA --recipe recipe.json --out model.safetensors takes it."],
+            ["It is in recipe.json; isthmus train DATA `recipe` recipe.json `out` model.safetensors takes it."],
             [Table(("field", "value"), [(name, str(value)) for name, value in tuned.chosen.recipe.to_json().items()])],
         ),
     ]

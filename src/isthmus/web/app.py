@@ -76,7 +76,7 @@ def create_app(
 
 
 def _refuse_with(status: int, sentence: str = "") -> Callable[[Request, Exception], Response]:
-    return lambda request, error: JSONResponse({"detail": sentence or str(error)}, status)
+    return lambda request, error: JSONResponse({"detail": sentence or str(error).replace("`", "'")}, status)
 
 
 def _refuse_fields(request: Request, error: Exception) -> Response:

@@ -54,19 +54,19 @@ class ModelStore:
         """Return what the page and programs need to know of a model."""
         model = self.get(name)
         recipe, images = model.recipe, model.image_shape
-        takes = model.corruption.input_channels(images[0])
         return {
             "name": name,
             "task": recipe.task,
             "undoes": str(model.corruption),
-            "model": recipe.model,
+            "model": recipe.network,
             "channels": images[0],
             "size": None if model.architecture.any_size else list(images[1:]),
             "image_size": list(images[1:]),
             "any_size": model.architecture.any_size,
             "of_photographs": model.trained_on_patches,
             "scale": model.corruption.scale_factor,
-            "takes_mask": takes > images[0],
+            "takes_mask": model.takes_mask,
+            "takes_hints": model.takes_hints,
             "codes_are_images": model.decodes_codes,
             "code_shape": list(model.code_shape()),
             "parameters": model.num_parameters,

@@ -37,7 +37,7 @@ def serve(app: FastAPI, host: str, port: int, tell: Callable[[str], None]) -> No
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"Cannot listen on {printable(host)}, port {port} ({reason.lower()}): name another --port, or 0 for any that is free."
+            f"Cannot listen on {printable(host)}, port {port} ({reason.lower()}): name another `port`, or 0 for any that is free."
         ) from None
 
     class Patient(H11Protocol):

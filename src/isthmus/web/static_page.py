@@ -50,8 +50,8 @@ def export_page(model: Model, folder: Path, name: str, *, overwrite: bool = Fals
     """
     channels = model.image_shape[0]
     seen = model.corruption.input_channels(channels)
-    if not model.trained_on_patches or channels not in (1, 3) or seen > channels:
-        raise UsageError("Only a model of photographs, and one that needs no mask, can become a page.")
+    if not model.trained_on_patches or channels not in (1, 3) or seen > channels or model.architecture.working_size:
+        raise UsageError("Only a model of photographs that works in tiles, and needs no mask, can become a page.")
     folder.mkdir(parents=True, exist_ok=True)
     check_output(folder, overwrite=overwrite)
     network, scale = model.engine.network, model.corruption.scale_factor

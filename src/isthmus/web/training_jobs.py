@@ -119,9 +119,10 @@ class TrainingJobs:
             raise UsageError(f"The task must be one of {', '.join(TASKS)}, not {printable(task)}.")
         if foreign := fields.keys() & {"data", "clean", "task", "budget"}:
             raise UsageError(f"Not to be given among the fields: {', '.join(sorted(foreign))}.")
-        if fields.get("start", "") not in ("", *pretrained.names()):
+        if fields.get("init_from", "") not in ("", *pretrained.names()):
             raise UsageError(f"A training can start from these: {', '.join(pretrained.names())}.")
-        Recipe.from_json({"data": name, "task": task, "budget": budget, **fields})
+        own = {name: value for name, value in fields.items() if name != "init_from"}
+        Recipe.from_json({"task": task, "budget": budget, **own})
         folder = self.folder / name
         if folder.exists() or name in self.trainings:
             raise UsageError(f"There is a training called {name} already: choose another name.")

@@ -23,7 +23,7 @@ export function openRestore() {
     models = list;
     const before = $("model").value;
     $("model").replaceChildren(...list.map((model) => {
-      const does = model.enlarges > 1 ? `Enlarge × ${model.enlarges}` : DOES[model.task] ?? model.task;
+      const does = model.scale > 1 ? `Enlarge × ${model.scale}` : DOES[model.task] ?? model.task;
       return new Option(`${does} (${model.name})`, model.name);
     }));
     if (list.some((model) => model.name === before)) $("model").value = before;
@@ -91,11 +91,11 @@ export function openRestore() {
     list();
   }
 
-  const settings = () => [$("model").value, $("strength").value, $("careful").checked, $("mask").files[0]?.name].join(" ");
+  const settings = () => [$("model").value, $("strength").value, $("self_ensemble").checked, $("mask").files[0]?.name].join(" ");
 
   async function restoreOne(item, signal) {
     const answer = await postForm("restore", {
-      image: item.file, model: $("model").value, strength: $("strength").value / 100, careful: $("careful").checked,
+      image: item.file, model: $("model").value, strength: $("strength").value / 100, self_ensemble: $("self_ensemble").checked,
       mask: model().takes_mask ? $("mask").files[0] : null,
     }, signal);
     const blob = await answer.blob();

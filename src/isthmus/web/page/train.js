@@ -7,12 +7,12 @@ const LOOK_SECONDS = 1;
 
 /** What a task needs besides its name: photographs begin with what ships, which knows photographs already. */
 const FIELDS = {
-  denoise: { model: "photographic", start: "denoise-color", corruption: "gaussian-noise(0.2157, clip=False, least=0)" },
-  noisy: { model: "photographic", start: "denoise-color" },
-  upscale: { model: "photographic", start: "upscale-x2", factor: 2 },
-  repair: { model: "photographic", start: "repair" },
-  colorize: { model: "photographic", start: "denoise-color" },
-  inpaint: { model: "photographic", start: "denoise-color" },
+  denoise: { model: "photographic", init_from: "denoise-color", corruption: "gaussian-noise((0, 0.2157), clip=False)" },
+  noisy: { model: "photographic", init_from: "denoise-color" },
+  upscale: { model: "photographic", init_from: "upscale-x2", factor: 2 },
+  repair: { model: "photographic", init_from: "repair" },
+  colorize: { model: "global", loss: "ab-mixed" },
+  inpaint: { model: "photographic", init_from: "denoise-color" },
   reconstruct: { model: "conv", size: [32, 32] },
 };
 

@@ -18,7 +18,8 @@ from isthmus.web.model_store import ModelStore
 from isthmus.web.routes.common import IMAGE, file, fitting, name_of, new_router, read_upload, sheet
 from isthmus.web.worker import Worker
 
-MOST_EXPLORED = 2000
+MOST_EXPLORED = 1000
+"""Starlette takes no more files in one form."""
 
 
 def exploration_routes(store: ModelStore, worker: Worker, source: Source | None) -> APIRouter:

@@ -8,7 +8,7 @@ const DOES = { denoise: "Take noise out", noisy: "Take noise out", repair: "Repa
 const $ = (id) => document.getElementById(id);
 const comparison = new Comparison($("view"), $("divider"));
 const about = await (await fetch("model.json")).json();
-const does = about.enlarges > 1 ? `Enlarge × ${about.enlarges}` : DOES[about.task] ?? "Restore";
+const does = about.scale > 1 ? `Enlarge × ${about.scale}` : DOES[about.task] ?? "Restore";
 document.title = $("title").textContent = `${does}: ${about.name}`;
 
 let worker = null, busy = false, name = "";

@@ -24,8 +24,8 @@ onmessage = async ({ data }) => {
 };
 
 async function restore({ pixels, width, height }) {
-  const began = performance.now(), runs = await session, { enlarges } = about;
-  const out = new Uint8ClampedArray(4 * width * height * enlarges ** 2);
+  const began = performance.now(), runs = await session, { scale } = about;
+  const out = new Uint8ClampedArray(4 * width * height * scale ** 2);
   const rows = Math.ceil(height / TILE), columns = Math.ceil(width / TILE);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -33,14 +33,14 @@ async function restore({ pixels, width, height }) {
       const y = window(row * TILE, height), x = window(column * TILE, width);
       const image = new ort.Tensor("float32", cut(pixels, width, y, x), [1, about.sees, y.end - y.start, x.end - x.start]);
       const { restored } = await runs.run({ image });
-      paste(restored, out, width * enlarges, y, x);
+      paste(restored, out, width * scale, y, x);
     }
   }
-  for (let i = 0; i < width * height * enlarges ** 2; i++) {
-    const from = (Math.floor(i / (width * enlarges) / enlarges) * width + Math.floor((i % (width * enlarges)) / enlarges)) * 4;
+  for (let i = 0; i < width * height * scale ** 2; i++) {
+    const from = (Math.floor(i / (width * scale) / scale) * width + Math.floor((i % (width * scale)) / scale)) * 4;
     out[4 * i + 3] = pixels[from + 3];
   }
-  postMessage({ what: "result", pixels: out, width: width * enlarges, height: height * enlarges, seconds: (performance.now() - began) / 1000 }, [out.buffer]);
+  postMessage({ what: "result", pixels: out, width: width * scale, height: height * scale, seconds: (performance.now() - began) / 1000 }, [out.buffer]);
 }
 
 /** Where a tile begins and ends, with its margin: it begins where a place of the code does. */
@@ -67,10 +67,10 @@ function cut(pixels, width, y, x) {
 
 /** Put what is no margin where it belongs. */
 function paste(restored, out, width, y, x) {
-  const [, channels, high, wide] = restored.dims, { enlarges } = about;
-  for (let i = y.from * enlarges; i < y.to * enlarges; i++) {
-    for (let j = x.from * enlarges; j < x.to * enlarges; j++) {
-      const from = (i - y.start * enlarges) * wide + (j - x.start * enlarges);
+  const [, channels, high, wide] = restored.dims, { scale } = about;
+  for (let i = y.from * scale; i < y.to * scale; i++) {
+    for (let j = x.from * scale; j < x.to * scale; j++) {
+      const from = (i - y.start * scale) * wide + (j - x.start * scale);
       for (let c = 0; c < 3; c++) {
         out[(i * width + j) * 4 + c] = Math.round(255 * restored.data[Math.min(c, channels - 1) * high * wide + from]);
       }

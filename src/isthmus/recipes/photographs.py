@@ -1,0 +1,85 @@
+"""How to train on photographs: what real pictures have been through, and when the network for photographs is the right one.
+
+The corruptions here are those that the models that ship were trained to undo. Each is one line of text, which anyone can change.
+
+Source: Zhang et al. (2021), BSRGAN, and Zhang et al. (2023), SCUNet, for chains of damage drawn anew for each image.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isthmus.recipes.recipe import Recipe
+
+_ANY_JPEG = "jpeg(({low}, {high}), subsampling='any', shifted={shifted})"
+
+CAMERA = (
+    "either(0.37 * gaussian-noise((0, 0.2157), clip=False), 0.03 * nothing, 0.6 * either("
+    "0.76 * either(0.4 * resize((1, 2)), 0.6 * nothing) | camera-noise(smoothed=0.85) "
+    "| either(0.2 * sharpen, 0.8 * nothing) | either(0.2 * resize((0.5, 1.5)), 0.8 * nothing) "
+    f"| either(0.6 * {_ANY_JPEG.format(low=75, high=99, shifted=0.1)}, 0.4 * nothing), "
+    "0.24 * either(0.25 * film-grain, 0.25 * film-grain(color=0), 0.5 * gaussian-noise((0, 0.14))) "
+    "| either(0.3 * resize((0.5, 1.5)), 0.7 * nothing) "
+    f"| either(0.75 * {_ANY_JPEG.format(low=60, high=98, shifted=0.15)}, 0.25 * nothing)))"
+)
+"""Noise: a third is white, of any strength up to 55 of 255; of the rest, three quarters are a camera's, and the others grain of
+film or white noise in a file that was resized and saved as JPEG since."""
+
+JPEG = (
+    "either(0.42 * jpeg((5, 95)), 0.05 * nothing, 0.05 * webp((10, 95)), "
+    "0.48 * jpeg((10, 95), subsampling='any', shifted=0.3) | either(0.65 * resize((0.5, 1.5)), 0.35 * nothing) "
+    "| either(0.4 * jpeg((50, 98), subsampling='any', shifted=0.3), 0.6 * nothing))"
+)
+"""Compression: JPEG as it was written, or resized, cropped and saved again since; a little WebP."""
+
+SMALL = (
+    "either(0.08 * blur((0.2, 0.8)), 0.92 * nothing) | downscale({factor}) | either(0.08 * gaussian-noise((0, 0.03)), "
+    "0.92 * nothing) | either(0.42 * nothing, 0.58 * jpeg((50, 98), subsampling='any'))"
+)
+"""Small pictures, most of them saved as JPEG."""
+
+RESTORING = ("denoise", "repair", "upscale", "pairs", "noisy", "inpaint")
+"""Tasks for which photographs get the photographic network, unless another one is named."""
+
+STARTS = {"denoise": "denoise-{kind}", "noisy": "denoise-{kind}", "pairs": "denoise-{kind}", "repair": "repair"}
+"""The model that ships whose weights a training for a task begins with; upscale-x{factor} for upscale."""
+
+LARGE, SMALLEST = 96, 48
+"""Short side in pixels from which images are photographs; the same where they have several sizes."""
+
+FINE_TUNING_RATE = 4e-4
+"""Peak learning rate where the weights of a model that ships are the first ones."""
+
+
+def corruption_for(task: str, factor: int | None) -> str | None:
+    """Return what photographs have been through, as text, for a task; None where the task's own corruption is the right one."""
+    return {"denoise": CAMERA, "repair": JPEG, "upscale": SMALL.format(factor=factor or 2)}.get(task)
+
+
+def are_photographs(sizes: Counter[tuple[int, int]]) -> bool:
+    """Tell from the sizes (H, W) of images whether they are photographs: large, or of several sizes.
+
+    >>> are_photographs(Counter({(28, 28): 1000})), are_photographs(Counter({(600, 800): 9}))
+    (False, True)
+    """
+    short = sorted(min(size) for size in sizes.elements())
+    return bool(short) and short[len(short) // 2] >= (SMALLEST if len(sizes) > 1 else LARGE)
+
+
+def suited(recipe: Recipe, sizes: Counter[tuple[int, int]]) -> Recipe:
+    """Return a recipe with the network that suits images of these sizes, where it names none."""
+    shaped = recipe.code or recipe.hidden or recipe.decoder_hidden or recipe.code_kind or recipe.size
+    if recipe.model or shaped or recipe.task not in RESTORING or not are_photographs(sizes):
+        return recipe
+    return replace(recipe, model="photographic", learning_rate=recipe.learning_rate or FINE_TUNING_RATE)
+
+
+def start_for(recipe: Recipe, channels: int) -> str | None:
+    """Return the name of the model that ships whose weights suit a training, for images of so many channels."""
+    if recipe.task == "upscale":
+        return f"upscale-x{recipe.factor or 2}" if recipe.corruption is None and recipe.factor in (None, 2, 3, 4) else None
+    name = STARTS.get(recipe.task)
+    return name.format(kind="gray" if channels == 1 else "color") if name else None
