@@ -103,7 +103,13 @@ def pictures(tmp_path_factory):
 def photographic(pictures):
     """By task, photographic models that have learned a little from squares of the photographs."""
     fields = {"model": "photographic", "hidden": (8,), "code": 8, "patch": 16, "epochs": 1, "device": "cpu"}
-    tasks = {"denoise": {"noise": 0.1}, "colorize": {}, "upscale": {"factor": 3}, "repair": {}, "inpaint": {}}
+    tasks = {
+        "denoise": {"noise": 0.1},
+        "colorize": {},
+        "upscale": {"factor": 3},
+        "repair": {"corruption": "jpeg((10, 80))"},
+        "inpaint": {},
+    }
     return {task: isthmus.train(pictures, task=task, **more, **fields) for task, more in tasks.items()}
 
 

@@ -271,14 +271,14 @@ def test_rewriting_one_picture_gives_one(pictures, tmp_path, digits):
 
 
 def test_rewriting_onto_itself_or_over_something_is_refused(pictures, digits_npz):
-    with pytest.raises(UsageError, match="is the input itself: name another --out"):
+    with pytest.raises(UsageError, match="is the input itself: name another `out`"):
         open_data(pictures).rewrite(pictures, invert, overwrite=True)
-    with pytest.raises(UsageError, match="exists already: name another --out, or add --overwrite"):
+    with pytest.raises(UsageError, match="exists already: name another `out`, or add --overwrite"):
         open_data(digits_npz).rewrite(digits_npz, invert)
 
 
 def test_the_outputs_name_must_fit_the_arrays(digits_npz, tmp_path):
-    with pytest.raises(UsageError, match=r"The name of --out tells how arrays are written; .*out.npy must end in \.npz\."):
+    with pytest.raises(UsageError, match=r"The name of `out` tells how arrays are written; .*out.npy must end in \.npz\."):
         open_data(digits_npz).rewrite(tmp_path / "out.npy", invert)
 
 

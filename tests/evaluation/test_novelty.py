@@ -172,7 +172,7 @@ def test_restore_does_not_warn_of_a_few_strange_images_among_many(loaded, others
 
 def test_only_the_first_images_of_a_model_are_compared(loaded, others, monkeypatch):
     seen = []
-    monkeypatch.setattr(loaded, "novelty_scores", lambda images: seen.append(len(images)) or {})
+    monkeypatch.setattr("isthmus.model.novelty_scores", lambda engine, statistics, images, *more: seen.append(len(images)) or {})
     for _ in range(5):
         loaded.restore(others[:20])
     assert seen == [20, 20, 20, 4]

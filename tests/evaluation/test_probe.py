@@ -99,7 +99,7 @@ def test_a_folders_labels_are_its_folders(conv, digits, tmp_path):
     ("labels", "message"),
     [
         (None, r"has no labels, and a probe needs them: bring an \.npz with images and labels"),
-        (np.zeros(199, int), "has no labels, and a probe needs them"),
+        (np.zeros(199, int), "holds 200 images in images and 199 labels in labels"),
         (np.full(200, 7), r"All images of .* have the same label \(7\): there is nothing to tell apart\."),
         (np.linspace(0, 1, 200), r"The labels of .* are no classes, but numbers like 0\.005"),
     ],

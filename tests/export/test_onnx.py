@@ -93,7 +93,7 @@ def test_a_file_that_differs_is_not_written(dense, tmp_path, monkeypatch):
     [
         ({"out": "m.bin"}, "must end in .onnx"),
         ({"out": "m.onnx", "quantize": "int9"}, "Did you mean 'int8'"),
-        ({"out": "m.onnx", "quantize": "int8"}, "give them as --images"),
+        ({"out": "m.onnx", "quantize": "int8"}, "give them as `images`"),
     ],
 )
 def test_mistakes_get_a_sentence(dense, tmp_path, options, message):

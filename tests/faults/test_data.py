@@ -169,7 +169,7 @@ def test_23_a_download_with_the_wrong_hash_is_deleted_and_fails(server, cache):
         catalog.find("mnist", download=download)
     assert str(refused.value) == (
         f"mnist is not on this machine, and {address} gave a file with another SHA-256, which was deleted. "
-        f"Bring {FILE} and put them into {cache}, or name a folder with --data-dir that has them in mnist/."
+        f"Copy {FILE} to {cache}, or pass `data_dir`, a folder that has them in mnist/."
     )
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 
@@ -196,7 +196,7 @@ def test_24_offline_says_what_to_bring_and_where_to_put_it(cache):
         catalog.find("mnist", download=catalog.Download(mirrors=mirrors, sha256={FILE: "0" * 64, "b.gz": "0" * 64}))
     assert str(refused.value) == (
         f"mnist is not on this machine, and {mirrors[0]} cannot be reached; {mirrors[1]} cannot be reached. "
-        f"Bring {FILE}, b.gz and put them into {cache}, or name a folder with --data-dir that has them in mnist/."
+        f"Copy {FILE}, b.gz to {cache}, or pass `data_dir`, a folder that has them in mnist/."
     )
 
 

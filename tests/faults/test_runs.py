@@ -323,10 +323,10 @@ def test_40_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(damage, int
     options, out = interrupted
     newest = run_of(out).newest
     newest.write_bytes(damage(newest.read_bytes()))
-    status, printed, err = run(*options, "--resume", "--json")
+    status, printed, err = run(*(option for option in options if option != "--quiet"), "--resume", "--json")
     assert status == 0
-    assert err.startswith(f"isthmus: {newest} ")
-    assert err.endswith("Going on from the checkpoint before it.\n")
+    assert f"isthmus: {newest} " in err
+    assert "Going on from the checkpoint before it.\n" in err
     assert json.loads(printed)["steps"] == 9 * 400
 
 

@@ -116,7 +116,7 @@ def test_a_code_of_one_number_has_no_map(small_digits, tmp_path):
 
 def test_nothing_is_overwritten_unasked(of_vae, vae, data, small_digits):
     before = (of_vae / "report.html").read_bytes()
-    with pytest.raises(isthmus.UsageError, match="exists already: name another --out, or add --overwrite"):
+    with pytest.raises(isthmus.UsageError, match="exists already: name another `out`, or add `overwrite=True`"):
         write_model_report(vae, data, of_vae)
     assert (of_vae / "report.html").read_bytes() == before
 
