@@ -1,11 +1,12 @@
 """How near the colors of `colorize` are to the truth, beside leaving a photograph gray, with hints and without; and how fast it is.
 
-    python benchmarks/colorize.py --pictures DIR [--models DIR] [--few N] [--seeds N] [--only quality speed]
+    python benchmarks/colorize.py --pictures DIR [--models DIR] [--few N] [--seeds N] [--only quality speed] [--sheet FILE]
 
 DIR holds photographs in color on which nothing was trained (CBSD68, Kodak's). Their gray is CIELAB's L. PSNR is that of RGB in
 the 8-bit range, CIEDE2000 the mean over the pixels, colorfulness that of Hasler and Suesstrunk (2003); each for every picture, then
 the mean. Hints are ten squares of 7 x 7 pixels at random places, each with the mean color that the truth has there, anew for each
-seed. The speed is that of the command line on a picture of 24 megapixels, files and start included.
+seed. The speed is that of the command line on a picture of 24 megapixels, files and start included. With --sheet, the pictures are
+shown instead: gray, colorized, with the hints, and the truth, two pictures in a row.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from skimage import color
 
 import isthmus
@@ -32,6 +33,9 @@ HINTS, SIDE = 10, 7
 
 MEGAPIXELS = (4000, 6000)
 
+PANEL = 150
+"""Side of a picture on a sheet, in pixels."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -40,10 +44,15 @@ def main() -> None:
     parser.add_argument("--few", type=int, help="only the first N pictures")
     parser.add_argument("--seeds", type=int, default=3, help="how often hints are drawn anew")
     parser.add_argument("--only", nargs="*", choices=["quality", "speed"], default=["quality", "speed"])
+    parser.add_argument("--sheet", type=Path, help="write a sheet of the pictures here, and measure nothing")
     options = parser.parse_args()
     file = options.models / "colorize.safetensors"
+    paths = sorted(path for path in options.pictures.iterdir() if path.is_file())[: options.few]
+    if options.sheet:
+        sheet(file, paths).save(options.sheet, quality=88)
+        return
     if "quality" in options.only:
-        quality(file, sorted(path for path in options.pictures.iterdir() if path.is_file())[: options.few], options.seeds)
+        quality(file, paths, options.seeds)
     if "speed" in options.only:
         speed(file)
 
@@ -53,18 +62,35 @@ def quality(file: Path, paths: list[Path], seeds: int) -> None:
     model = isthmus.load(file, device="cpu")
     rows: dict[str, list[dict[str, float]]] = {}
     for number, path in enumerate(paths):
-        truth = np.asarray(Image.open(path).convert("RGB"))
-        lab = color.rgb2lab(truth)
-        gray = color.lab2rgb(lab * [1, 0, 0])[:, :, 0].astype(np.float32)
-        eight = np.rint(gray * 255).astype(np.uint8)
-        rows.setdefault("gray", []).append(scores(np.repeat(eight[:, :, None], 3, 2), truth))
-        rows.setdefault("isthmus colorize", []).append(scores(model.restore(eight), truth))
+        truth, gray = read(path)
+        rows.setdefault("gray", []).append(scores(np.repeat(gray[:, :, None], 3, 2), truth))
+        rows.setdefault("isthmus colorize", []).append(scores(model.restore(gray), truth))
         for seed in range(seeds):
-            hinted = model.restore(eight, hints=hints(truth, np.random.default_rng((seed, number))))
+            hinted = model.restore(gray, hints=hints(truth, np.random.default_rng((seed, number))))
             rows.setdefault(f"isthmus colorize, {HINTS} hints", []).append(scores(hinted, truth))
     for method, found in rows.items():
         means = {name: round(float(np.mean([one[name] for one in found])), 3) for name in found[0]}
         print(json.dumps({"part": "quality", "images": len(paths), "method": method, **means}), flush=True)
+
+
+def sheet(file: Path, paths: list[Path]) -> Image.Image:
+    """Return pictures in gray, colorized, colorized with hints, and in truth; of each the middle."""
+    model = isthmus.load(file, device="cpu")
+    whole = Image.new("RGB", (8 * (PANEL + 2) + 8, -(-len(paths) // 2) * (PANEL + 2)), "white")
+    for number, path in enumerate(paths):
+        truth, gray = read(path)
+        hinted = model.restore(gray, hints=hints(truth, np.random.default_rng((0, number))))
+        for place, pixels in enumerate((np.repeat(gray[:, :, None], 3, 2), model.restore(gray), hinted, truth)):
+            panel = ImageOps.fit(Image.fromarray(pixels), (PANEL, PANEL), Image.Resampling.LANCZOS)
+            left = (number % 2 * 4 + place) * (PANEL + 2) + number % 2 * 8
+            whole.paste(panel, (left, number // 2 * (PANEL + 2)))
+    return whole
+
+
+def read(path: Path) -> tuple[Array, Array]:
+    """Return a picture `(H, W, 3)` uint8, and its gray `(H, W)`."""
+    truth = np.asarray(Image.open(path).convert("RGB"))
+    return truth, np.rint(color.lab2rgb(color.rgb2lab(truth) * [1, 0, 0])[:, :, 0] * 255).astype(np.uint8)
 
 
 def scores(restored: Array, truth: Array) -> dict[str, float]:

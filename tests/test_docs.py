@@ -100,6 +100,8 @@ def sources(tmp_path_factory):
     mask = np.zeros(cuts[0].shape[:2], np.uint8)
     mask[20:30, 30:60] = 255
     Image.fromarray(mask).save(root / "scratches.png")
+    Image.fromarray(cuts[4]).convert("L").save(root / "portrait.png")
+    Image.fromarray(np.dstack([np.full_like(cuts[4], (200, 120, 60)), mask])).save(root / "dots.png")
     (root / "mnist").mkdir()
     for kind, chosen in (("train", slice(0, None, 12)), ("t10k", slice(5, None, 60))):
         write_idx(root / "mnist" / f"{kind}-images-idx3-ubyte", images[chosen])

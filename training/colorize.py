@@ -3,12 +3,14 @@
     python training/photographs.py shrink SOURCE ORIGINALS --out PHOTOS
     python training/colorize.py pictures PHOTOS --out COLOR
     python training/colorize.py train COLOR --out TRAINED
-    python training/colorize.py ship TRAINED
+    python benchmarks/colorize.py --pictures CBSD68 --models TRAINED --only quality > SCORES.jsonl
+    python training/colorize.py ship TRAINED --scores SCORES.jsonl
 
 `pictures` takes the copies of 160 pixels on the short side, of each source as many as `MOST` says, so that no source's colors
 become everybody's (of 500 shirts on white or 400 shelves, the network learns that the world is warm); of each large copy also one
 of 300 pixels, of which squares are parts. Gray pictures and tinted ones are left out. `train` is `isthmus.train` with the preset
-"colorize" for 122 minutes of one thread, and goes on where it was. `ship` writes the numbers in 16 bits into the package.
+"colorize" for 122 minutes of one thread, and goes on where it was. `ship` writes the numbers in 16 bits into the package, with the
+rows of SCORES.jsonl.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import json
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -64,6 +67,7 @@ def main() -> None:
         act.add_argument("--out", type=Path, required=True)
     shipping = acts.add_parser("ship", help="write the model's file into the package")
     shipping.add_argument("trained", type=Path)
+    shipping.add_argument("--scores", type=Path, required=True, help="what benchmarks/colorize.py has printed")
     options = parser.parse_args()
     if options.act == "pictures":
         print(f"{choose(options.photographs, options.out):,} pictures in {options.out}")
@@ -72,7 +76,7 @@ def main() -> None:
         out = options.out / "colorize.safetensors"
         isthmus.train(options.pictures, recipe="colorize", budget=options.budget, out=out, resume=True, checkpoint_seconds=180)
     else:
-        ship(options.trained)
+        ship(options.trained, options.scores)
 
 
 def choose(photographs: Path, out: Path) -> int:
@@ -117,11 +121,13 @@ def is_colorful(image: Image.Image) -> bool:
     return varied >= VARIED and varied + 0.3 * float(np.hypot(*(part.mean() for part in opponents))) >= COLORFUL
 
 
-def ship(trained: Path) -> None:
+def ship(trained: Path, scores: Path) -> None:
     """Write the model's file into the package."""
     model = isthmus.load(trained / "colorize.safetensors", device="cpu")
     data = model.info.data | {"title": "training/colorize.py"}
-    model.info = dataclasses.replace(model.info, data=data, sources=[str(source) for source in sources()])
+    rows = [{key: value for key, value in json.loads(line).items() if key != "part"} for line in scores.read_text().splitlines()]
+    named = [str(source) for source in sources() if source.everyday or source.large]
+    model.info = dataclasses.replace(model.info, data=data, sources=named, scores=[{"set": "CBSD68", **row} for row in rows])
     path = FOLDER / "colorize.safetensors"
     model.save(path, half=True)
     print(f"{path.stat().st_size:,} bytes")

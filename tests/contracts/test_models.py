@@ -141,7 +141,7 @@ def test_restores_what_a_person_has_as_it_restores_what_is_seen(name, task):
     mask = example.degraded[:, 3] if model.takes_mask else None
     restored = model.restore(example.degraded if model.takes_hints else example.degraded[:, :3], mask=mask)
     assert restored.shape == example.clean.shape
-    expected = model.engine.restore_inputs(example.seen)
+    expected = model.engine.restore_inputs(example.model_input)
     if mask is not None:
         expected = np.where(mask[:, None] == 1, expected, example.clean)
     assert np.allclose(restored, expected, atol=2e-3)
@@ -158,7 +158,7 @@ def test_at_no_strength_only_size_and_colors_change(name, task):
     assert np.allclose(half, (none + full) / 2, atol=1e-5)
     if none.shape == at_inference.shape:
         assert np.allclose(none, at_inference)
-    with pytest.raises(isthmus.UsageError, match=r"The strength must lie between 0 and 1, not 1\.5\."):
+    with pytest.raises(isthmus.UsageError, match=r"The strength must be between 0 and 1, not 1\.5\."):
         model.restore(at_inference, mask=mask, strength=1.5)
 
 

@@ -193,14 +193,17 @@ class Engine:
             self_ensemble: Take the mean over the eight orientations, or over two for a network to which it matters what is above.
                 Source: Timofte et al. (2016), "enhanced prediction".
         """
+        if not self_ensemble:
+            return self._output_of(seen)
         orientations = [(turns, axes) for turns in range(1 if self.architecture.upright else 4) for axes in ((), (3,))]
         total = torch.zeros((), device=self.device)
-        for turns, axes in orientations if self_ensemble else [(0, ())]:
-            turned = seen.rot90(turns, (2, 3)).flip(axes)
-            encoded, detail = self.encode(turned)
-            output = self.output(self.bottleneck.point(encoded), (turned.shape[-2], turned.shape[-1]), detail)
-            total = total + output.flip(axes).rot90(-turns, (2, 3))
-        return total / len(orientations) if self_ensemble else total
+        for turns, axes in orientations:
+            total = total + self._output_of(seen.rot90(turns, (2, 3)).flip(axes)).flip(axes).rot90(-turns, (2, 3))
+        return total / len(orientations)
+
+    def _output_of(self, seen: Tensor) -> Tensor:
+        encoded, detail = self.encode(seen)
+        return self.output(self.bottleneck.point(encoded), (seen.shape[-2], seen.shape[-1]), detail)
 
     def _tiles(self, size: tuple[int, int], scale: int) -> Iterator[Tile]:
         if not self.architecture.any_size:

@@ -169,6 +169,9 @@ HUBER = 0.1
 TEMPERATURE = 0.38
 """Of the annealed mean of Zhang et al."""
 
+MOST_VIVID = 1.6
+"""Times the mean's chroma, at most."""
+
 
 @dataclass(frozen=True)
 class ColorBinsLoss(ColorLoss):
@@ -185,6 +188,8 @@ class ColorBinsLoss(ColorLoss):
     """Weight of the mean color's own error beside the cross-entropy."""
     temperature: float = TEMPERATURE
     """Of the annealed mean: below 1, the likelier colors count more; 1 gives the mean."""
+    vividness: float = 0.0
+    """How much of the mean's chroma, where several hues are likely, is brought up to the mean of their chromas, from 0 to 1."""
 
     def outputs(self, channels: int) -> int:
         """Return how many bins there are."""
@@ -217,10 +222,13 @@ class ColorBinsLoss(ColorLoss):
         return mean.new_zeros(len(_bins()))
 
     def decoded(self, output: Tensor) -> Tensor:
-        """Return the annealed mean of the colors, `(B, 2, h, w)`."""
-        shares = (output / self.temperature).softmax(1)
+        """Return the annealed mean of the colors, `(B, 2, h, w)`, with some of the chroma that a mean of several hues lacks."""
+        shares = (output / self.temperature).softmax(1).movedim(1, -1)  # (B, h, w, Q)
         centers = shares.new_tensor(_bins())
-        return (shares.movedim(1, -1) @ centers).movedim(-1, 1)
+        mean = shares @ centers
+        paler = (shares @ centers.norm(dim=1))[..., None] / mean.norm(dim=-1, keepdim=True).clamp(min=1e-3)  # 1 for a single hue
+        colors: Tensor = mean * (paler**self.vividness).clamp(max=MOST_VIVID)
+        return colors.movedim(-1, 1)
 
 
 @cache
@@ -261,7 +269,14 @@ def _between(coarse: int, fine: int) -> Tensor:
 COLOR_LOSSES: dict[str, Loss] = {
     "ab": ColorLoss("squared error of the colors alone, CIELAB's a and b", "mse_loss"),
     "ab-huber": ColorHuberLoss("Huber's error of the colors alone", "smooth_l1_loss"),
-    "ab-mixed": ColorBinsLoss("ab-bins, hardly weighted, and the error of the mean color", "", uniform_share=0.9, mean_weight=30.0),
+    "ab-mixed": ColorBinsLoss(
+        "ab-bins, hardly weighted, and the error of the mean color",
+        "",
+        uniform_share=0.9,
+        mean_weight=30.0,
+        temperature=0.6,
+        vividness=0.7,
+    ),
     "ab-bins": ColorBinsLoss("cross-entropy of a pixel's color among ninety, the rare ones weighted up", ""),
 }
 
