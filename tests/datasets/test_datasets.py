@@ -273,7 +273,7 @@ def test_rewriting_one_picture_gives_one(pictures, tmp_path, digits):
 def test_rewriting_onto_itself_or_over_something_is_refused(pictures, digits_npz):
     with pytest.raises(UsageError, match="is the input itself: name another `out`"):
         open_data(pictures).rewrite(pictures, invert, overwrite=True)
-    with pytest.raises(UsageError, match="exists already: name another `out`, or add --overwrite"):
+    with pytest.raises(UsageError, match="exists already: name another `out`, or add `overwrite=True`"):
         open_data(digits_npz).rewrite(digits_npz, invert)
 
 

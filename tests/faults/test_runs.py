@@ -326,7 +326,7 @@ def test_40_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(damage, int
     status, printed, err = run(*(option for option in options if option != "--quiet"), "--resume", "--json")
     assert status == 0
     assert f"isthmus: {newest} " in err
-    assert "Going on from the checkpoint before it.\n" in err
+    assert "Resuming from the checkpoint before it.\n" in err
     assert json.loads(printed)["steps"] == 9 * 400
 
 

@@ -284,12 +284,11 @@ def test_train_takes_what_tune_writes(run, digits_npz, tmp_path):
     assert {**isthmus.load(model).recipe.to_json(), "data": ""} == {**recipe, "data": ""}
 
 
-def test_a_signal_between_trials_stops_as_well(small_digits, tmp_path):
-    def tell(sentence):
-        signal.raise_signal(signal.SIGINT)
-
+def test_a_signal_between_trials_stops_as_well(small_digits, tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "isthmus")
+    monkeypatch.setattr(caplog.handler, "emit", lambda record: signal.raise_signal(signal.SIGINT))
     with pytest.raises(Interrupted, match=r"Stopped in .*\. Pass `resume=True` to continue") as stopped:
-        tune(small_digits, out=tmp_path, trials=9, **{**SHORT, "tell": tell})
+        tune(small_digits, out=tmp_path, trials=9, **SHORT)
     assert stopped.value.exit_status == 130
     assert (tmp_path / "recipe.json").exists()
 

@@ -73,7 +73,7 @@ def test_the_page_gives_what_the_library_gives(photographic, task, served, brows
 
 def test_what_cannot_be_a_page_is_told(photographic, dense, tmp_path):
     for model in (dense, photographic["inpaint"]):
-        with pytest.raises(UsageError, match="Only a model of photographs, and one that needs no mask"):
+        with pytest.raises(UsageError, match="Only a model of photographs that works in tiles, and needs no mask"):
             export_page(model, tmp_path, "mine")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()

@@ -152,7 +152,7 @@ def pair_of(model: Model, images: Array) -> Sample:
 def restore_sample(model: Model, example: Sample) -> Array:
     """Return what a model gives a person for what it sees, `(n, C, H, W)`: where it completes images, the rest is kept."""
     restored = model.engine.restore_inputs(example.model_input)
-    if example.model_input.shape[1] <= example.clean.shape[1]:
+    if not model.takes_mask:
         return restored
     return np.where(example.model_input[:, -1:] >= 0.5, restored, example.degraded_as_image)
 
