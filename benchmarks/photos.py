@@ -126,7 +126,7 @@ class Bench:
 
 
 def psnr(restored: Array, wanted: Array) -> dict[str, float]:
-    return {"psnr_db": float(10 * np.log10(1 / np.mean(np.square(restored.astype(float) - wanted))))}
+    return {"psnr_db": float(-10 * np.log10(max(1e-10, np.mean(np.square(restored.astype(float) - wanted)))))}
 
 
 def denoise(bench: Bench) -> None:

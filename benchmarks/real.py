@@ -5,6 +5,7 @@
 DIR holds CC15 (crops of three cameras' pictures, each with the mean of 500 shots), CBSD68 and BSD68, on which nothing of isthmus
 was ever trained. Damage is made here with NumPy and Pillow, seeded, apart from what isthmus trains on. PSNR is that of the 8-bit
 range over all channels, for each picture, then the mean; "gain_db" is what a method adds to the input's, or to bicubic enlarging's.
+A picture without damage is compared with itself, and has no gain.
 Non-local means are scikit-image's, told the level that scikit-image estimates; with OpenCV or the bm3d package installed (an
 environment of its own, requirements-real.txt), theirs stand beside. Times are of two threads.
 """
@@ -142,7 +143,8 @@ def report(
     bench: Bench, testset: str, level: str, pairs: list[tuple[Picture, Picture]], methods: dict[str, Method], base: str = ""
 ) -> None:
     """Measure methods on pairs (damaged, wanted), and print what each adds to a base: a method's name, or the input."""
-    if not base:
+    damaged = any((seen.shape != wanted.shape) or (seen != wanted).any() for seen, wanted in pairs)
+    if damaged and not base:
         methods = {"as it is": lambda seen: seen, **methods}
         base = "as it is"
     usual = 0.0
@@ -151,11 +153,12 @@ def report(
         for seen, wanted in pairs:
             restored, spent = bench.timed(method, seen)
             seconds += spent
-            values.append(psnr(np.clip(restored, 0, 255) / 255, wanted / 255)["psnr_db"] if (restored != wanted).any() else 99.0)
+            values.append(psnr(np.clip(restored, 0, 255) / 255, wanted / 255)["psnr_db"])
         mean = float(np.mean(values))
         usual = mean if name == base else usual
         speed = round(seconds / sum(wanted.shape[0] * wanted.shape[1] for _, wanted in pairs) * 1e6, 2)
-        facts = {"psnr_db": round(mean, 2), "gain_db": round(mean - usual, 2), "seconds_per_megapixel": speed}
+        gain = {"gain_db": round(mean - usual, 2)} if damaged else {}
+        facts = {"psnr_db": round(mean, 2), **gain, "seconds_per_megapixel": speed}
         bench.say(set=testset, level=level, images=len(pairs), method=name, **facts)
 
 

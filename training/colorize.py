@@ -16,7 +16,6 @@ rows of SCORES.jsonl.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import re
@@ -28,7 +27,7 @@ import torch
 from PIL import Image
 
 import isthmus
-from isthmus.pretrained import FOLDER
+from models import ship
 from photographs import pictures, read, sources
 
 SHORT_SIDE, LARGER_SIDE, LONGEST = 160, 300, 320
@@ -76,7 +75,9 @@ def main() -> None:
         out = options.out / "colorize.safetensors"
         isthmus.train(options.pictures, recipe="colorize", budget=options.budget, out=out, resume=True, checkpoint_seconds=180)
     else:
-        ship(options.trained, options.scores)
+        taken = [source for source in sources() if source.everyday or source.large]
+        rows = [json.loads(line) for line in options.scores.read_text().splitlines()]
+        ship(options.trained / "colorize.safetensors", "training/colorize.py", [{"set": "CBSD68", **row} for row in rows], taken)
 
 
 def choose(photographs: Path, out: Path) -> int:
@@ -119,18 +120,6 @@ def is_colorful(image: Image.Image) -> bool:
     opponents = (red - green, (red + green) / 2 - blue)
     varied = float(np.hypot(*(part.std() for part in opponents)))
     return varied >= VARIED and varied + 0.3 * float(np.hypot(*(part.mean() for part in opponents))) >= COLORFUL
-
-
-def ship(trained: Path, scores: Path) -> None:
-    """Write the model's file into the package."""
-    model = isthmus.load(trained / "colorize.safetensors", device="cpu")
-    data = model.info.data | {"title": "training/colorize.py"}
-    rows = [{key: value for key, value in json.loads(line).items() if key != "part"} for line in scores.read_text().splitlines()]
-    named = [str(source) for source in sources() if source.everyday or source.large]
-    model.info = dataclasses.replace(model.info, data=data, sources=named, scores=[{"set": "CBSD68", **row} for row in rows])
-    path = FOLDER / "colorize.safetensors"
-    model.save(path, half=True)
-    print(f"{path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
