@@ -280,11 +280,9 @@ class Model:
             "code_numbers": math.prod(self.code_shape()),
             "any_size": self.architecture.any_size,
             "trained_on_patches": self.trained_on_patches,
-            "data": self.info.data,
-            "skipped": self.info.skipped,
-            "history": self.info.history,
-            "steps": self.info.steps,
-            "train_seconds": self.info.train_seconds,
+            **{
+                name: getattr(self.info, name) for name in ("data", "skipped", "history", "steps", "train_seconds", "held_out_gain")
+            },
             "arithmetic": "bfloat16" if self.engine.bfloat16 else "float32",
         }
 
@@ -324,29 +322,23 @@ class Model:
         return density
 
     def _restore(
-        self,
-        array: Array,
-        strength: float,
-        self_ensemble: bool,
-        report: Callable[[float], None],
-        told: dict[str, Array | None],
+        self, array: Array, strength: float, self_ensemble: bool, report: Callable[[float], None], told: dict[str, Array | None]
     ) -> Array:
         layout, batch, beside = self.input_spec.batch(array, **told)
         self._check_familiar(batch, beside)
         channels, scale = self.image_shape[0], self.corruption.scale_factor
         gray = self.input_spec.returns_gray(layout.to_batch(array).shape[1])
         gray_ones = self.input_spec.gray_ones(batch)
-        size = tuple(side * scale for side in batch.shape[2:])
-        colors = channels > 1 and not gray
-        dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and colors else array.dtype  # one bit holds no color
-        restored = np.empty((len(batch), 1 if gray else channels, *size), dtype)
+        count = 1 if gray else channels
+        dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and count > 1 else array.dtype  # one bit holds no color
+        restored = np.empty((len(batch), count, *(side * scale for side in batch.shape[2:])), dtype)
         done = 0
         report(0.0)
         for place, seen, image in self.engine.restored(batch, beside, self_ensemble=self_ensemble):
             result = image if strength == 1 else torch.lerp(seen.clamp(0, 1).expand_as(image), image, strength)
             values = to_array(result)
             values[gray_ones[place[0]]] = values[gray_ones[place[0]]].mean(1, keepdims=True)
-            restored[place] = from_unit(values[:, : restored.shape[1]], dtype)
+            restored[place] = from_unit(values[:, :count], dtype)
             done += restored[place].size
             if done < restored.size:
                 report(done / restored.size)
@@ -360,10 +352,8 @@ class Model:
         if left <= 0 or self.statistics is None or batch.shape[2:] != self.image_shape[1:]:
             return
         self._checked += len(batch[:left])
-        usual = self.statistics.held_out()
         told = beside if beside is None or len(beside) == 1 else beside[:left]
-        scores = novelty_scores(self.engine, self.statistics, batch[:left], told, self.code_shape()).items()
-        if any(np.median(values) > usual[name][-1] for name, values in scores if name in usual):
+        if self.statistics.are_exceeded(novelty_scores(self.engine, self.statistics, batch[:left], told, self.code_shape())):
             self._checked = CHECKED_IMAGES
             text = "These images look unlike the training data, so results may be unreliable."
             warnings.warn(text, IsthmusWarning, stacklevel=5)
@@ -383,19 +373,17 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
 
 
 def _from_bytes(content: bytes, device: str) -> Model:
-    name = "The pickled model"
-    return _assemble(name, *model_file.unpack(content, "model", name), device)
+    return _assemble("The pickled model", *model_file.unpack(content, "model", "The pickled model"), device)
 
 
 def _assemble(name: str, tensors: model_file.Tensors, about: dict[str, Any], device: str) -> Model:
     """Return the model of a file's content; messages call it `name`."""
-    statistics = {
-        key: tensors.pop(key).float().numpy() for key in list(tensors) if key.startswith(("statistics.", "density.", "mixture."))
-    }
+    kept = [key for key in tensors if key.startswith(("statistics.", "density.", "mixture."))]
+    statistics = {key: tensors.pop(key).float().numpy() for key in kept}
     try:
         recipe = Recipe.from_json(about["recipe"]).complete()
         channels, height, width = (int(number) for number in about["image_shape"])
-        if not (1 <= channels <= 1 << 10 and 1 <= height <= 1 << 20 and 1 <= width <= 1 << 20):
+        if not (1 <= channels <= 1 << 10 and min(height, width) >= 1 and max(height, width) <= 1 << 20):
             raise ModelFileError(f"image_shape is {about['image_shape']}")
         shape = (channels, height, width)
         info = TrainingInfo.from_json(about)

@@ -46,36 +46,10 @@ SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
 
 
 OTHERS = (
-    ".ai",
-    ".cr3",
-    ".cur",
-    ".dcm",
-    ".dds",
-    ".djvu",
-    ".emf",
-    ".eps",
-    ".exr",
-    ".fits",
-    ".hdr",
-    ".icns",
-    ".ico",
-    ".jxr",
-    ".mng",
-    ".nii",
-    ".pcx",
-    ".pdf",
-    ".pfm",
-    ".psb",
-    ".psd",
-    ".ras",
-    ".raw",
-    ".sgi",
-    ".svg",
-    ".wmf",
-    ".xbm",
-    ".xcf",
+    ".ai", ".cr3", ".cur", ".dcm", ".dds", ".djvu", ".emf", ".eps", ".exr", ".fits", ".hdr", ".icns", ".ico", ".jxr",
+    ".mng", ".nii", ".pcx", ".pdf", ".pfm", ".psb", ".psd", ".ras", ".raw", ".sgi", ".svg", ".wmf", ".xbm", ".xcf",
     ".xpm",
-)
+)  # fmt: skip
 """Ends of names of pictures that are not read: they are counted, and named once."""
 
 LOG = logging.getLogger("isthmus")

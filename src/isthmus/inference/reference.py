@@ -105,6 +105,11 @@ class TrainingStatistics:
         scores = {"either": self.either, "surprise": self.surprises, "error": self.errors}
         return {name: values for name, values in scores.items() if values is not None}
 
+    def are_exceeded(self, scores: dict[str, Array]) -> bool:
+        """Tell whether images are mostly stranger, by any of their scores, than all held-out ones."""
+        usual = self.held_out()
+        return any(np.median(values) > usual[name][-1] for name, values in scores.items() if name in usual)
+
     def either_of(self, scores: dict[str, Array]) -> Array:
         """Return how unusual images are `(n,)`, by their surprise or by their error, whichever says more.
 

@@ -26,6 +26,12 @@ class Task:
     target: CleanTarget = field(default_factory=CleanTarget)
     """How inputs and targets come from the dataset."""
 
+    @property
+    def restores(self) -> bool:
+        """Whether inputs are degraded and their clean images are known, so that the gain can be measured."""
+        degrades = self.corruption != Nothing() or not self.target.from_clean
+        return degrades and not self.clean_input and self.target.inputs_in_range
+
 
 TASKS: Registry[Task] = Registry(
     "task",

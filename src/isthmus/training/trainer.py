@@ -182,7 +182,7 @@ class Trainer:
         if remember:
             self._remember()
         self._record()
-        if recipe_restores(self.recipe):
+        if TASKS[self.recipe.task].restores:
             self.model.info = replace(self.model.info, held_out_gain=self._gain())
         for callback in self.callbacks:
             callback.on_end(self.model)
@@ -393,12 +393,6 @@ class Trainer:
             f"The loss is no longer finite after {steps} steps. Try a lower `learning_rate` than "
             f'{self.recipe.learning_rate:g}, or `precision="float32"`.{kept}'
         )
-
-
-def recipe_restores(recipe: Recipe) -> bool:
-    """Tell whether a recipe's model gets degraded images and gives better ones, so that the gain can be measured."""
-    task = TASKS[recipe.task]
-    return recipe.task != "reconstruct" and not task.clean_input and task.target.inputs_in_range
 
 
 def psnr(image: Array, clean: Array) -> float:
