@@ -120,7 +120,7 @@ def speed(file: Path) -> None:
         Image.fromarray(gray).save(Path(folder, "in.jpg"), quality=92)
         command = [sys.executable, "-m", "isthmus", "colorize", f"{folder}/in.jpg", "--model", str(file)]
         began = time.perf_counter()
-        subprocess.run([*command, "--out", f"{folder}/out.jpg", "--quiet"], check=True)
+        subprocess.run([*command, "--out", f"{folder}/out.jpg", "--quiet"], check=True, stdout=subprocess.DEVNULL)
         took = round(time.perf_counter() - began, 2)
     print(json.dumps({"part": "speed", "megapixels": gray.size / 1e6, "method": "isthmus colorize", "seconds": took}))
 

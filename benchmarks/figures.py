@@ -31,11 +31,11 @@ CUTS = {"astronaut": (10, 140), "chelsea": (60, 130), "coffee": (120, 60), "rock
 
 DAMAGE = {
     "denoise-gray": ("gaussian-noise(0.098, clip=False)", "noise of 25"),
-    "denoise-color": ("gaussian-noise(0.098, clip=False)", "noise of 25"),
+    "denoise-color": ("camera-noise(0.006, 0.004, mosaic=0, smoothed=1) | jpeg(88)", "high ISO, JPEG 88"),
     "upscale-x2": ("downscale(2)", "bicubic"),
     "upscale-x3": ("downscale(3)", "bicubic"),
     "upscale-x4": ("downscale(4)", "bicubic"),
-    "repair": ("jpeg(10)", "JPEG 10"),
+    "repair": ("jpeg(15)", "JPEG 15"),
     "colorize": ("grayscale", "gray"),
 }
 """What is done to the photographs for each model, and what that is called."""
@@ -61,7 +61,7 @@ def before_and_after(model: isthmus.Model, corruption: str, label: str) -> bytes
         truth = torch.from_numpy(np.moveaxis(picture, -1, 0)[None].copy())
         truth = truth.mean(1, keepdim=True) if model.image_shape[0] == 1 else truth
         damage = parse(corruption)
-        damaged = damage.damage(truth, torch.Generator().manual_seed(0))
+        damaged, truth = damage.degrade(truth, truth, torch.Generator().manual_seed(0))
         before = damage.to_model_input(damaged).clamp(0, 1)
         after = torch.from_numpy(model.restore(damaged.numpy()))
         for row, images in zip(rows.values(), (before, after, truth), strict=True):

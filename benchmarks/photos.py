@@ -5,7 +5,7 @@
 DIR holds BSD68, Set12, CBSD68 and Set5, on which nothing of isthmus was ever trained. Protocols: noise is added in float and not
 clipped, PSNR is that of the 8-bit range, for each image, then the mean; enlarged pictures are compared on the luminance, without a
 border of as many pixels as the factor, after Matlab's bicubic has shrunk the luminance; a color picture's gray is its L of CIELAB.
-Each row is a method on a set; "seconds_per_megapixel" is taken in the same run, with two threads. `self_ensemble` is `--careful`.
+Each row is a method on a set; "seconds_per_megapixel" is taken in the same run, with two threads.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Bench:
         own = {f"isthmus {name}": model.restore}
         if self.options.own:
             return own
-        return {**own, f"isthmus {name}, careful": partial(model.restore, self_ensemble=True), **others}
+        return {**own, f"isthmus {name}, self-ensemble": partial(model.restore, self_ensemble=True), **others}
 
     def pictures(self, testset: str, mode: str) -> Iterator[Array]:
         """Yield pictures as floats in [0, 1], `(H, W)` or `(H, W, 3)`."""
