@@ -9,6 +9,12 @@ const DOES = {
   pairs: "Do what it has learned from pairs", reconstruct: "Encode and decode", describe: "Encode and decode",
 };
 
+const FIRST = ["denoise", "noisy", "repair", "upscale"]; // what most pictures need, before what invents
+
+function rank(model) {
+  return FIRST.includes(model.task) ? FIRST.indexOf(model.task) : FIRST.length;
+}
+
 export function openRestore() {
   const $ = (id) => document.getElementById(id);
   const comparison = new Comparison($("view"), $("divider"));
@@ -20,6 +26,7 @@ export function openRestore() {
   };
 
   function offer(list) {
+    list = [...list].sort((one, other) => rank(one) - rank(other));
     models = list;
     const before = $("model").value;
     $("model").replaceChildren(...list.map((model) => {
