@@ -23,6 +23,10 @@ from .evaluation.scorecard import evaluate as evaluate
 from .export.hub import pull as pull
 from .export.hub import push as push
 from .export.onnx import export_onnx as export_onnx
+from .improve import Findings as Findings
+from .improve import Improved as Improved
+from .improve import Improver as Improver
+from .improve import improve as improve
 from .latents.codec import compress as compress
 from .latents.codec import decompress as decompress
 from .latents.explore import traverse as traverse

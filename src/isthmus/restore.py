@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,23 @@ import numpy as np
 from isthmus import pretrained
 from isthmus.datasets import MAX_BAD, Data, Rewritten, open_data
 from isthmus.datasets.base import OnProgress
-from isthmus.datasets.folder import Folder, of_one_file
-from isthmus.errors import IsthmusError, UsageError, printable
+from isthmus.datasets.folder import Folder
+from isthmus.datasets.rewriting import of_one_file
+from isthmus.errors import IsthmusError, IsthmusWarning, UsageError, printable
 from isthmus.imaging.arrays import Array, Layout, to_unit
 from isthmus.imaging.picture import Picture, read_picture, write_picture
+from isthmus.inference.noise_level import noise_level
 from isthmus.model import Model, load
 from isthmus.storage.atomic import check_output
 
-Models = Model | str | Path | Sequence[Model] | Mapping[int, Model]
+Models = Model | str | Path | Sequence[Model | str | Path] | Mapping[int, Model]
 """A model, its file or name; or several, of which each image gets the one of its channels (gray or color)."""
+
+SMALLEST = 8
+"""Height and width in pixels below which nothing is said about an image's noise."""
+
+LOOKS_NOISY, HARDLY = 5 / 255, 0.2
+"""Standard deviation from which an image looks noisy; the share of it that a change must reach, not to be called hardly any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,8 @@ class RestoredFile:
     """The file that was written; None where it failed."""
     error: str | None = None
     """Why it failed."""
+    hardly_changed: bool = False
+    """Whether it looks noisy, and hardly changed."""
 
 
 class Restorer:
@@ -44,6 +55,8 @@ class Restorer:
         self_ensemble: Average over all eight orientations.
         mask: For an inpainting model: an array, or a picture file that is white where the images are missing.
         hints: For a colorizer: an array, or a picture file whose opaque or colored pixels are colors to set.
+        device: Where models that are given by file or name compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        memory: At most so many bytes for the process: large images go through in tiles. None for no limit.
     """
 
     def __init__(
@@ -54,13 +67,20 @@ class Restorer:
         self_ensemble: bool = False,
         mask: str | Path | Array | None = None,
         hints: str | Path | Array | None = None,
+        device: str = "auto",
+        memory: int | None = None,
     ):
-        chosen = as_models(models)
+        chosen = as_models(models, device)
+        if memory:
+            for model in chosen:
+                model.limit_memory(memory)
         self.by_channels = {model.image_shape[0]: model for model in chosen}
         self.other = chosen[-1]
         self.strength, self.self_ensemble = strength, self_ensemble
         self.mask = to_unit(read_picture(Path(mask)).pixels).mean(2) if isinstance(mask, str | Path) else mask
         self.hints = _read_hints(Path(hints)) if isinstance(hints, str | Path) else hints
+        self.hardly_changed = 0
+        """How many images looked noisy, and hardly changed."""
 
     def model_for(self, channels: int) -> Model:
         """Return the model for images of so many channels."""
@@ -70,11 +90,33 @@ class Restorer:
         """Return an array of images, restored; see `Model.restore`."""
         channels = Layout.of(images.shape).to_batch(images).shape[1]
         options = {"strength": self.strength, "self_ensemble": self.self_ensemble, "mask": self.mask, "hints": self.hints}
-        return self.model_for(channels).restore(images, **options, on_progress=on_progress)  # type: ignore[arg-type]  # each has its type
+        restored: Array = self.model_for(channels).restore(images, **options, on_progress=on_progress)  # type: ignore[arg-type]  # each has its type
+        if self.strength and self.mask is None:
+            self.hardly_changed += _hardly_changed(images, restored)
+        return restored
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of images that looked noisy and hardly changed; "" where there were none."""
+        count = self.hardly_changed
+        if not count:
+            return ""
+        subject = "The image looks" if count == 1 else f"{count:,} images look"
+        return f"{subject} noisy or finely textured, and hardly changed: the model was trained to undo other damage."
 
     def restore_picture(self, picture: Picture, on_progress: Callable[[float], None] | None = None) -> Picture:
         """Return a picture, all its pages or frames restored, with its transparency and metadata."""
         return picture.changed_by(lambda images: self.restore(images, on_progress))
+
+
+def _hardly_changed(images: Array, restored: Array) -> int:
+    """Return how many of the images look noisy and hardly changed."""
+    before, after = (Layout.of(array.shape).to_batch(array) for array in (images, restored))
+    if before.shape != after.shape or min(before.shape[2:]) < SMALLEST:
+        return 0
+    noise = noise_level(before)
+    change = np.sqrt([np.mean((to_unit(new) - to_unit(old)) ** 2) for old, new in zip(before, after, strict=True)])
+    return int(np.sum((noise > LOOKS_NOISY) & (change < HARDLY * noise)))
 
 
 def _read_hints(path: Path) -> Array:
@@ -116,6 +158,9 @@ def restore_file(
     Raises:
         DataError: If the picture cannot be read, does not fit the model, or the format cannot hold the result.
         UsageError: If `out` exists.
+
+    Warns:
+        IsthmusWarning: If the picture looks noisy, and hardly changed.
     """
     path, target = Path(source), Path(out)
     if path.exists() and path.resolve() == target.resolve():
@@ -123,6 +168,8 @@ def restore_file(
     check_output(target, overwrite=overwrite)
     restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints)
     write_picture(target, restorer.restore_picture(read_picture(path), on_progress))
+    if restorer.remark:
+        warnings.warn(restorer.remark, IsthmusWarning, stacklevel=2)
     return target
 
 
@@ -179,6 +226,7 @@ def _restored(
         source, out = folder.root / file, places[str(file)]
         if resume and out.exists():
             continue
+        before = restorer.hardly_changed
         try:
             write_picture(out, restorer.restore_picture(read_picture(source)))
         except IsthmusError as error:
@@ -186,7 +234,7 @@ def _restored(
                 raise
             yield RestoredFile(source=source, out=None, error=str(error))
         else:
-            yield RestoredFile(source=source, out=out)
+            yield RestoredFile(source=source, out=out, hardly_changed=restorer.hardly_changed > before)
 
 
 def restore_data(
@@ -216,13 +264,13 @@ def restore_data(
     return source.rewrite(out, restorer.restore, overwrite=overwrite, resume=resume, on_progress=on_progress)
 
 
-def as_models(models: Models) -> list[Model]:
+def as_models(models: Models, device: str = "auto") -> list[Model]:
     """Return a list of models; files and names are loaded."""
     if isinstance(models, Model):
         return [models]
     if isinstance(models, str | Path):
-        return [load(name) for name in pretrained.GROUPS.get(str(models), (models,))]
+        return [load(name, device=device) for name in pretrained.GROUPS.get(str(models), (models,))]
     chosen = list(models.values()) if isinstance(models, Mapping) else list(models)
     if not chosen:
         raise UsageError("Pass at least one model.")
-    return chosen
+    return [model for each in chosen for model in as_models(each, device)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus.datasets import folder, open_data
+from isthmus.datasets import open_data, rewriting
 from isthmus.datasets.idx import read_idx, write_idx
 from isthmus.errors import DataError, UsageError
 
@@ -218,7 +218,7 @@ def test_a_folder_that_was_interrupted_goes_on_where_it_was(pictures, tmp_path):
 
 
 def test_many_large_pictures_are_not_changed_at_once(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "BATCH_BYTES", 4 * 28 * 28)
+    monkeypatch.setattr(rewriting, "BATCH_BYTES", 4 * 28 * 28)
     counts = []
 
     def invert_some(images):

@@ -22,7 +22,6 @@ from isthmus.cli.app import (
     Overwrite,
     Quiet,
     app,
-    load_model,
     open_source,
     parse_bytes,
     show_rewritten,
@@ -74,6 +73,36 @@ def restore(
     Output files keep their name, format, bit depth, transparency and metadata; an upscaler changes the size.
     """
     return _restore(data, [model], options, mask)
+
+
+@app.command(group=RESTORE)
+def improve(*data: Data, options: RestoreOptions) -> int:
+    """Find out what each photo needs, and do it: remove noise, remove JPEG artifacts, or nothing.
+
+    Example: `isthmus improve photos/ --out better/`
+
+    A photo that needs nothing is copied unchanged. What only you can decide, such as enlarging or colors, is suggested.
+    """
+    from isthmus.improve import Improver, improve_data
+
+    source = _checked_inputs(data, options)
+    improver = Improver(
+        strength=options.strength, self_ensemble=options.self_ensemble, device=options.device, memory=_memory(options)
+    )
+    began = time.perf_counter()
+    with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
+        improvements = improve_data(
+            improver, source, options.out, overwrite=options.overwrite, resume=options.resume, on_progress=on_progress
+        )
+    return show_rewritten(
+        improvements.written,
+        options.out,
+        time.perf_counter() - began,
+        options.json,
+        options.quiet,
+        facts={"pictures": [file.to_json() for file in improvements.files]},
+        remark=str(improvements),
+    )
 
 
 @app.command(group=RESTORE)
@@ -141,18 +170,18 @@ def inpaint(
 def _restore(
     data: Sequence[str], names: Sequence[Path], options: RestoreOptions, mask: Path | None = None, hints: Path | None = None
 ) -> int:
-    from isthmus.pretrained import GROUPS
     from isthmus.restore import Restorer, restore_data
 
-    if options.quality is not None and not 1 <= options.quality <= 100:
-        raise UsageError(f"--quality must be between 1 and 100, not {options.quality}.")
-    with messages(options.quiet):
-        source = open_inputs(data, options)
-    models = [load_model(Path(file), options.device) for name in names for file in GROUPS.get(str(name), (name,))]
-    if options.memory:
-        for model in models:
-            model.limit_memory(parse_bytes(options.memory))
-    restorer = Restorer(models, strength=options.strength, self_ensemble=options.self_ensemble, mask=mask, hints=hints)
+    source = _checked_inputs(data, options)
+    restorer = Restorer(
+        names,
+        strength=options.strength,
+        self_ensemble=options.self_ensemble,
+        mask=mask,
+        hints=hints,
+        device=options.device,
+        memory=_memory(options),
+    )
     began = time.perf_counter()
     with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
         written = restore_data(
@@ -163,7 +192,22 @@ def _restore(
             resume=options.resume,
             on_progress=on_progress,
         )
-    return show_rewritten(written, options.out, time.perf_counter() - began, options.json, options.quiet)
+    facts, remark = {"hardly_changed": restorer.hardly_changed}, restorer.remark
+    return show_rewritten(
+        written, options.out, time.perf_counter() - began, options.json, options.quiet, facts=facts, remark=remark
+    )
+
+
+def _checked_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
+    """Return what is to be restored, once it is certain that the options can be met."""
+    if options.quality is not None and not 1 <= options.quality <= 100:
+        raise UsageError(f"--quality must be between 1 and 100, not {options.quality}.")
+    with messages(options.quiet):
+        return open_inputs(data, options)
+
+
+def _memory(options: RestoreOptions) -> int | None:
+    return parse_bytes(options.memory) if options.memory else None
 
 
 def open_inputs(data: Sequence[str], options: RestoreOptions) -> Source:

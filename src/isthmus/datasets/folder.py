@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import logging
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
+from isthmus.datasets.rewriting import PictureChange, Told, change_run, changed_together, of_one_file, runs
 from isthmus.errors import DataError, IsthmusError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, widest
 from isthmus.imaging.picture import (
@@ -34,9 +35,6 @@ from isthmus.storage.atomic import check_output, write_whole
 
 MAX_BAD = 0.5
 """Where more than this share of a folder's pictures cannot be read, something else is wrong than a few files."""
-
-BATCH, BATCH_BYTES = 256, 1 << 26
-"""At most so many pictures of one size, and not many more bytes of them, are changed at once."""
 
 AHEAD = 4
 """Pictures that are decoded ahead, for each processor core."""
@@ -182,6 +180,19 @@ class Folder:
         self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Write the changed pictures under the same names, in the same folders, formats and depths."""
+        together = partial(changed_together, change=change)
+        return self.rewrite_pictures(out, together, overwrite=overwrite, resume=resume, on_progress=on_progress)
+
+    def rewrite_pictures(
+        self,
+        out: Path,
+        change: PictureChange,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Rewritten:
+        """Write what `change` makes of the pictures; see `rewrite`. A picture that it returns as it is keeps its file's bytes."""
         self = self.without(out)
         places = self.places(out)
         single = next(iter(places.values())) == out
@@ -192,14 +203,17 @@ class Folder:
         there = len(self.files) - len(left)
         count, skipped, told = 0, self._unread(), Told()
         unread = len(skipped)
-        for names, pictures, failures in _runs(self._pictures(left)):
+        for names, pictures, failures in runs(self._pictures(left)):
             skipped += failures
-            changed, failed = _changed(names, pictures, change)
+            changed, failed = change_run(names, pictures, change)
             skipped += failed
-            for name, picture in changed:
+            for name, picture, original in changed:
                 try:
-                    told.note(name, (*picture.remarks, *lost_in(picture, places[name].name)))
-                    write_picture(places[name], picture, self.quality)
+                    if picture is original and self._same_format(name, places[name]):
+                        write_whole(places[name], (self.root / name).read_bytes())
+                    else:
+                        told.note(name, (*picture.remarks, *lost_in(picture, places[name].name)))
+                        write_picture(places[name], picture, self.quality)
                     count += 1
                 except IsthmusError as error:
                     if not of_one_file(error):
@@ -243,6 +257,9 @@ class Folder:
             places[str(file)] = out / new
         return places
 
+    def _same_format(self, name: str, place: Path) -> bool:
+        return not self.quality and format_of(name) == format_of(place.name)
+
     def _is_folder(self) -> bool:
         return bool(self.sidecars or self.others or len(self.files) != 1)
 
@@ -263,7 +280,6 @@ class Folder:
 
     def _unread(self) -> list[Skipped]:
         """Return the files that are not read, and say once of which kinds they are."""
-        ends = [file.suffix.lower() for file in self.others]
         ends = [file.suffix.lower() for file in self.others]
         kinds = Counter(end[1:] if end in (*OTHERS, *UNREAD) else "not a regular file" for end in ends)
         if kinds:
@@ -303,52 +319,6 @@ class Folder:
                 yield ahead.popleft().result()
 
 
-class Told:
-    """What pictures do not keep, told once for each kind."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, list[str]] = {}
-
-    def note(self, name: str, remarks: Iterable[str]) -> None:
-        """Take down a picture's remarks."""
-        for remark in remarks:
-            self.names.setdefault(remark, []).append(name)
-
-    def log(self) -> None:
-        """Log what was taken down."""
-        for remark, names in self.names.items():
-            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            LOG.warning("%s%s: %s", printable(names[0]), more, remark)
-
-
-def of_one_file(error: IsthmusError) -> bool:
-    """Tell whether a file could not be written for a reason of its own, as its name, and not for one of the disk's."""
-    cause = error.__cause__
-    if isinstance(error, DataError):
-        return True
-    return isinstance(cause, OSError) and cause.errno in (
-        errno.ENAMETOOLONG,
-        errno.EISDIR,
-        errno.ENOTDIR,
-        errno.EINVAL,
-        errno.EACCES,
-    )
-
-
-def _changed(names: list[str], pictures: list[Picture], change: Change) -> tuple[list[tuple[str, Picture]], list[Skipped]]:
-    """Return neighbors of one shape changed, together; or one by one, where not all of them can be."""
-    if not pictures:
-        return [], []
-    try:
-        if len(pictures) == 1:
-            return [(names[0], pictures[0].changed_by(change))], []
-        changed = change(np.stack([picture.plain() for picture in pictures]))
-        together = zip(names, pictures, changed, strict=True)
-        return [(name, picture.changed(np.moveaxis(pixels, 0, -1))) for name, picture, pixels in together], []
-    except DataError as error:
-        return [], [Skipped(name, f"{printable(name)}: {error}") for name in names]
-
-
 def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
     """Yield all that is below a folder but links to folders and what is hidden, and whether it is a regular file, in order."""
     names, folders = [], []
@@ -363,25 +333,6 @@ def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
     yield from ((root / name, regular) for name, regular in sorted(names))
     for folder in sorted(folders):
         yield from _walk(root / folder)
-
-
-def _runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[list[str], list[Picture], list[Skipped]]]:
-    """Group neighbors of one shape and type, up to `BATCH` and `BATCH_BYTES`, so that they can be changed together."""
-    names: list[str] = []
-    pictures: list[Picture] = []
-    failures: list[Skipped] = []
-    for name, outcome in outcomes:
-        if isinstance(outcome, Skipped):
-            failures.append(outcome)
-            continue
-        kind = (outcome.plain_shape, outcome.pixels.dtype)
-        full = len(pictures) == BATCH or len(pictures) * outcome.pixels.nbytes > BATCH_BYTES
-        if pictures and (full or outcome.pages or pictures[0].pages or kind != (pictures[0].plain_shape, pictures[0].pixels.dtype)):
-            yield names, pictures, failures
-            names, pictures, failures = [], [], []
-        names.append(name)
-        pictures.append(outcome)
-    yield names, pictures, failures
 
 
 def _stack(images: list[Array]) -> Array:

@@ -31,8 +31,13 @@ WRITTEN_AS = {
 
 READ_AS = {**{kind: [name] for kind, name in WRITTEN_AS.items()}, "JPEG": ["JPEG", "MPO"], "BMP": ["BMP", "DIB"]}
 
-LOWEST_QUALITY = 75
-"""JPEGs of lower quality are written with this one: coding them as coarsely again would put back what was taken out."""
+USUAL_QUALITY = 75
+"""Quality of a JPEG whose tables are not told: what most programs take."""
+
+LOWEST_QUALITY = 85
+"""JPEGs of lower quality are written with this one: coding them as coarsely again would put back what was taken out. Of what
+`repair` gains on JPEGs of quality 30 and 60 (0.9 dB), quality 75 keeps 0.0 to 0.35 dB, 85 keeps 0.3 to 0.6, 95 keeps 0.65 to 0.8
+in files more than twice as large."""
 
 STANDARD_SUM = 3688
 """Sum of the luminance table of ITU-T T.81, K.1, which is quality 50."""
@@ -153,7 +158,7 @@ def quality_of(content: bytes) -> int:
         if marker == 0xDB and len(data) >= 65 and not data[0] >> 4:
             scale = 100 * sum(data[1:65]) / STANDARD_SUM
             return round(max(1.0, 5000 / scale if scale > 100 else 100 - scale / 2))
-    return LOWEST_QUALITY
+    return USUAL_QUALITY
 
 
 def without_notes(content: bytes) -> bytes:
