@@ -35,6 +35,8 @@ from .model import Model as Model
 from .model import load as load
 from .networks import Architecture as Architecture
 from .networks import register_network as register_network
+from .networks.base import Network as Network
+from .networks.base import NetworkSpec as NetworkSpec
 from .recipes import Recipe as Recipe
 from .recipes import Task as Task
 from .recipes import register_task as register_task

@@ -16,12 +16,13 @@ from isthmus import pretrained
 from isthmus.corruptions import Corruption
 from isthmus.errors import DataError, IsthmusError, IsthmusWarning, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, from_unit
+from isthmus.inference.density import CodeDensity
 from isthmus.inference.device import choose_bfloat16, choose_device
 from isthmus.inference.engine import Engine, build_network, chunk_length, progress_reporter, to_array
 from isthmus.inference.inputs import InputSpec, change, times
-from isthmus.inference.reference import MAX_NUMBERS, CodeDensity, TrainingStatistics, novelty_scores
+from isthmus.inference.novelty_statistics import MAX_NUMBERS, TrainingStatistics, novelty_scores
 from isthmus.networks import NETWORKS
-from isthmus.networks.base import Autoencoder
+from isthmus.networks.base import Network
 from isthmus.networks.bottlenecks import Bottleneck
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes import Recipe
@@ -220,7 +221,7 @@ class Model:
         return tuple(network.bottleneck.point(encoded).shape[1:])
 
     @property
-    def network(self) -> Autoencoder:
+    def network(self) -> Network:
         """The `torch.nn.Module`."""
         return self.engine.network
 
@@ -355,8 +356,7 @@ class Model:
         told = beside if beside is None or len(beside) == 1 else beside[:left]
         if self.statistics.are_exceeded(novelty_scores(self.engine, self.statistics, batch[:left], told, self.code_shape())):
             self._checked = CHECKED_IMAGES
-            text = "These images look unlike the training data, so results may be unreliable."
-            warnings.warn(text, IsthmusWarning, stacklevel=5)
+            warnings.warn("These images look unlike the training set, so results may be unreliable.", IsthmusWarning, stacklevel=5)
 
 
 def load(path: str | Path, *, device: str = "auto") -> Model:

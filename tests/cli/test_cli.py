@@ -249,7 +249,7 @@ def strange(folder, images):
 def test_restore_remarks_on_strange_images_and_on_nothing_else(run, tmp_path, model_files, digits):
     dense, usual, odd = model_files["dense"], strange(tmp_path / "usual", digits[:9]), strange(tmp_path / "odd", 255 - digits[:9])
     assert run("restore", dense, usual, "--out", tmp_path / "a")[::2] == (0, "")
-    remark = "isthmus: These images look unlike the training data, so results may be unreliable.\n"
+    remark = "isthmus: These images look unlike the training set, so results may be unreliable.\n"
     assert run("restore", dense, odd, "--out", tmp_path / "b")[::2] == (0, remark)
     assert run("restore", dense, odd, "--out", tmp_path / "c", "--quiet")[::2] == (0, "")
     assert run("novelty", dense, odd, "--plot", tmp_path / "d.png")[::2] == (0, "")

@@ -151,7 +151,7 @@ def loaded(small, tmp_path):
     return isthmus.load(tmp_path / "small.safetensors", device="cpu")
 
 
-REMARK = "These images look unlike the training data"
+REMARK = "These images look unlike the training set"
 
 
 def test_restore_warns_once_of_strange_images(loaded, others):

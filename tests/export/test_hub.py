@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import isthmus
-from isthmus.export.hub import card
+from isthmus.export.model_card import model_card
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -130,20 +130,20 @@ def test_what_a_hub_refuses_is_told(hub, command, model_files, tmp_path):
     assert command("push", model_files["dense"], "anna/digits", token="wrong") == (
         1,
         "",
-        "isthmus: The hub answers 401 for anna/digits: log in with `hf auth login`.\n",
+        "isthmus: The hub answered 401 for anna/digits. Log in with `hf auth login`.\n",
     )
     assert command("push", model_files["dense"], "a/b/c")[::2] == (
         2,
-        "isthmus: A model on a hub is called OWNER/NAME, not a/b/c.\n",
+        "isthmus: The name of a model on a hub must be OWNER/NAME, not a/b/c.\n",
     )
     assert command("pull", "anna/none", "--out", out)[::2] == (
         1,
-        "isthmus: The hub has no anna/none of that version, or does not show it to you: log in with `hf auth login`.\n",
+        "isthmus: The hub has no anna/none of that revision, or you may not see it. Log in with `hf auth login`.\n",
     )
     hub.repositories["anna/other"] = {"config.json": b"{}"}
     assert command("pull", "anna/other", "--out", out)[::2] == (
         4,
-        "isthmus: anna/other is on the hub, but holds no model.safetensors: isthmus has not put it there.\n",
+        "isthmus: anna/other holds no model.safetensors, so it is no model of isthmus.\n",
     )
     hub.repositories["anna/other"]["model.safetensors"] = b"a pickle, say"
     status, _, err = command("pull", "anna/other", "--out", out)
@@ -161,7 +161,7 @@ def test_the_card_says_what_the_file_says(dense):
         dense.info,
         replace(dense.info, scores=[{"data": "digits", "psnr_db": 20.123}, {"data": "others", "psnr_db": 19.0, "ssim": 0.5}]),
     )
-    text = card(dense, "anna/digits")
+    text = model_card(dense, "anna/digits")
     dense.info = before
     assert text.startswith("---\nlibrary_name: isthmus\n")
     assert "| parameters | 50,992 |" in text

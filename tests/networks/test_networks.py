@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,11 @@ import isthmus
 from isthmus.errors import DataError, UsageError
 from isthmus.model import Model
 from isthmus.networks import build
+from isthmus.networks.base import NetworkSpec
+from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.recipes.chapter import CHAPTER
+
+SPEC = NetworkSpec(image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(), decoder_hidden=(), bottleneck=BOTTLENECKS["relu"])
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("dense", 50_992), ("convolutional", 4_385), ("denoising", 30_689)])
@@ -21,12 +27,12 @@ def test_an_unknown_model_is_told_the_nearest():
     with pytest.raises(
         UsageError, match=r"Unknown model 'dence'\. Did you mean 'dense'\? There are: dense, conv, photographic, global\."
     ):
-        build("dence", image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(), decoder_hidden=(), code_kind="relu")
+        build("dence", SPEC)
 
 
 def test_sizes_must_be_positive():
     with pytest.raises(UsageError, match=r"Sizes must be positive, not code 4, hidden \(0,\) and \(1,\), image \(1, 8, 8\)\."):
-        build("dense", image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(0,), decoder_hidden=(1,), code_kind="relu")
+        build("dense", replace(SPEC, hidden=(0,), decoder_hidden=(1,)))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool, np.float16, np.float32, np.float64])

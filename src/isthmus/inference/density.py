@@ -1,12 +1,16 @@
-"""A mixture of normal distributions over vectors of any length: fitted by scikit-learn, drawn from and measured with NumPy."""
+"""The density of latent codes: a Gaussian mixture over their directions and lengths.
+
+scikit-learn fits the mixture. `generate` samples from it where the bottleneck is no distribution; novelty is measured against it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.errors import ModelFileError
 from isthmus.imaging.arrays import Array
 
 Numbers = NDArray[np.float64]
@@ -16,6 +20,12 @@ MAX_PARTS = 40
 VECTORS_PER_PART = 200
 ROUNDS = 8
 """Of expectation and maximization: fifty fit the vectors better, and tell strange ones worse (docs/experiments.md)."""
+
+MOMENTS = ("mean", "deviations", "smallest")
+"""The arrays of `CodeDensity` besides its mixture's."""
+
+SMALLEST = 1e-3
+"""Length added to every code's, as a share of the mean length, so that the logarithm of a code of zeros is finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +109,86 @@ class Mixture:
             log_volume = np.log(np.diag(factor)).sum() + 0.5 * along.shape[1] * np.log(2 * np.pi)
             parts.append(np.log(weight) - log_volume - 0.5 * np.square(whitened).sum(0))
         return np.asarray(0.5 * (left / rest + others * np.log(2 * np.pi * rest)) - logsumexp(parts, axis=0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeDensity:
+    """Where codes lie: a mixture over their polar coordinates, a direction and the logarithm of the length.
+
+    How much ink an image has moves its code outward and in, and says little of whether it is strange: apart from the length, the
+    directions lie closer together, and strange images stand out (docs/experiments.md).
+
+    >>> density = CodeDensity.fit(np.random.default_rng(0).normal(size=(400, 3)))
+    >>> density.sample(5, seed=0).shape, density.surprise(np.zeros((2, 3))).shape
+    ((5, 3), (2,))
+    """
+
+    mean: Array
+    """`(d,)`: middle of the codes, each flattened to d numbers."""
+    deviations: Array
+    """`(d,)`: standard deviation of each of their numbers."""
+    smallest: Array
+    """`(1,)`: length that is added to every code's."""
+    mixture: Mixture
+    """Over d + 1 numbers: the direction, and the length's logarithm, divided by the root of d to be of the same order."""
+
+    @classmethod
+    def fit(cls, codes: Array, seed: int = 0) -> CodeDensity:
+        """Fit to codes `(n, d)`, of which there are two or more."""
+        codes = codes.astype(np.float64)
+        smallest = max(SMALLEST * float(np.linalg.norm(codes, axis=1).mean()), 1e-9)
+        moments = {"mean": codes.mean(0), "deviations": codes.std(0), "smallest": np.array([smallest])}
+        mixture = Mixture.fit(_polar(codes, smallest), seed)
+        return cls(**{name: array.astype(np.float32) for name, array in moments.items()}, mixture=mixture)
+
+    @classmethod
+    def tensor_names(cls) -> set[str]:
+        """Return the names that its arrays have in a model file."""
+        return {*(f"density.{name}" for name in MOMENTS), *(f"mixture.{field.name}" for field in fields(Mixture))}
+
+    def to_tensors(self) -> dict[str, Array]:
+        """Return its arrays by those names; `from_tensors` reads them."""
+        arrays = {f"density.{name}": getattr(self, name) for name in MOMENTS}
+        return arrays | {f"mixture.{field.name}": getattr(self.mixture, field.name) for field in fields(Mixture)}
+
+    @classmethod
+    def from_tensors(cls, arrays: dict[str, Array], numbers: int) -> CodeDensity:
+        """Return the density of arrays by name, for codes of so many numbers.
+
+        Raises:
+            ModelFileError: If a shape does not fit, or a variance or a weight is not positive.
+        """
+        moments = {name: arrays[f"density.{name}"] for name in MOMENTS}
+        mixed = {field.name: arrays[f"mixture.{field.name}"] for field in fields(Mixture)}
+        parts, kept = mixed["weights"].shape[:1], mixed["axes"].shape[:1]
+        shapes = {"mean": (numbers + 1,), "axes": (*kept, numbers + 1), "rest": (1,), "weights": parts, "centers": (*parts, *kept)}
+        for group, wanted in (
+            (moments, {"mean": (numbers,), "deviations": (numbers,), "smallest": (1,)}),
+            (mixed, {**shapes, "factors": (*parts, *kept, *kept)}),
+        ):
+            for name, shape in wanted.items():
+                if group[name].shape != shape:
+                    raise ModelFileError(f"the density's {name} has shape {group[name].shape}, and {shape} fits the code")
+        diagonals = np.diagonal(mixed["factors"], axis1=1, axis2=2)
+        if not diagonals.size:
+            raise ModelFileError("the density has no parts")
+        if min(mixed["rest"][0], moments["smallest"][0], mixed["weights"].min(), diagonals.min()) <= 0:
+            raise ModelFileError("the density's variances and weights are not all positive")
+        return cls(**moments, mixture=Mixture(**mixed))
+
+    def sample(self, count: int, seed: int = 0) -> Array:
+        """Draw codes `(count, d)` float32."""
+        drawn = self.mixture.sample(count, seed).astype(np.float64)
+        directions, logarithms = drawn[:, :-1], drawn[:, -1:] * np.sqrt(len(self.mean))
+        lengths = np.maximum(np.exp(logarithms) - float(self.smallest[0]), 0)
+        return np.asarray(directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9) * lengths, np.float32)
+
+    def surprise(self, codes: Array) -> Numbers:
+        """Return how unlikely codes `(n, d)` are: minus the log-density of their polar coordinates, in nats, `(n,)`."""
+        return self.mixture.surprise(_polar(codes.astype(np.float64), float(self.smallest[0])))
+
+
+def _polar(codes: Array, smallest: float) -> Array:
+    """Return (direction, scaled logarithm of the length) of codes `(n, d)`, `(n, d + 1)`."""
+    lengths = np.linalg.norm(codes, axis=1, keepdims=True) + smallest
+    return np.hstack([codes / lengths, np.log(lengths) / np.sqrt(codes.shape[1])])

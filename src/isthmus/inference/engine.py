@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.corruptions import parse
-from isthmus.errors import Interrupted, UsageError
+from isthmus.errors import Interrupted, UsageError, lookup
 from isthmus.imaging.arrays import Array, Window, to_unit
 from isthmus.imaging.bicubic import CUBIC_RADIUS
 from isthmus.inference.tiling import Tile, tiles
 from isthmus.networks import Architecture, build
-from isthmus.networks.base import Autoencoder, Detail
-from isthmus.networks.bottlenecks import Bottleneck
+from isthmus.networks.base import Detail, Network, NetworkSpec
+from isthmus.networks.bottlenecks import BOTTLENECKS, Bottleneck
 from isthmus.networks.losses import LOSSES, Loss
 from isthmus.recipes import Recipe
 from isthmus.recipes.degradation import Degradation
@@ -58,7 +58,7 @@ class Engine:
 
     def __init__(
         self,
-        network: Autoencoder,
+        network: Network,
         architecture: Architecture,
         degradation: Degradation,
         loss: Loss,
@@ -67,7 +67,7 @@ class Engine:
         bfloat16: bool,
     ):
         moved = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stub
-        self.network: Autoencoder = moved.eval()
+        self.network: Network = moved.eval()
         self.architecture, self.degradation, self.loss = architecture, degradation, loss
         self.device, self.bfloat16 = device, bfloat16
         self.tile_side = TILE_SIDE
@@ -222,17 +222,19 @@ class Engine:
             yield
 
 
-def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Autoencoder:
+def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Network:
     """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
     with torch.device(device):
         return build(
             recipe.network,
-            image_shape=(LOSSES[recipe.loss or ""].outputs(image_shape[0]), *image_shape[1:]),
-            input_channels=parse(recipe.corruption or "nothing").input_channels(image_shape[0]),
-            code=recipe.code or 0,
-            hidden=recipe.hidden or (),
-            decoder_hidden=recipe.decoder_hidden or (),
-            code_kind=recipe.code_kind or "",
+            NetworkSpec(
+                image_shape=(LOSSES[recipe.loss or ""].outputs(image_shape[0]), *image_shape[1:]),
+                input_channels=parse(recipe.corruption or "nothing").input_channels(image_shape[0]),
+                code=recipe.code or 0,
+                hidden=recipe.hidden or (),
+                decoder_hidden=recipe.decoder_hidden or (),
+                bottleneck=lookup("kind of code", recipe.code_kind or "", BOTTLENECKS),
+            ),
         )
 
 

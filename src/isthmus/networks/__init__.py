@@ -1,4 +1,4 @@
-"""Networks by name; each is an `Autoencoder`, one file per architecture."""
+"""Networks by name; each is a `Network`, one file per architecture."""
 
 from isthmus.networks.registry import NETWORKS, Architecture, build, register_network
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Generator, Tensor, nn
@@ -13,8 +14,28 @@ Detail: TypeAlias = tuple[Tensor, ...]
 """What a network carries around its code, each tensor `(B, ...)`; empty for most."""
 
 
-class Autoencoder(nn.Module, ABC):
-    """An encoder, a bottleneck and a decoder. Subclasses set the attributes and define `encode` and `decode`.
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """What a network is built for."""
+
+    image_shape: tuple[int, int, int]
+    """(C, H, W) of the output; a network for any size uses C only."""
+    input_channels: int
+    """C' of the input."""
+    code: int
+    """Size of the code: its numbers, or the channels of a code map."""
+    hidden: tuple[int, ...]
+    """Widths of the encoder's hidden layers, from the image inward."""
+    decoder_hidden: tuple[int, ...]
+    """Widths of the decoder's hidden layers, from the code outward; as many."""
+    bottleneck: Bottleneck
+    """Turns the encoder's output into the code."""
+
+
+class Network(nn.Module, ABC):
+    """An encoder, a bottleneck and a decoder.
+
+    Subclasses take a `NetworkSpec`, set the attributes below, and define `encode` and `decode`.
 
     `forward` maps network inputs `(B, C', H, W)` to logits or values `(B, C, H, W)`, as the loss defines them, so hooks,
     torch.compile, torchinfo and distributed wrappers work as on any module.

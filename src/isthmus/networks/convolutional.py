@@ -9,52 +9,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isthmus.networks.base import Autoencoder, Detail
-from isthmus.networks.bottlenecks import Bottleneck
+from isthmus.networks.base import Detail, Network, NetworkSpec
 
 
-class Convolutional(Autoencoder):
+class Convolutional(Network):
     """Convolve and halve, down to the code map; double and convolve, back to the image.
 
     Sizes are halved upward (28, 14, 7, 4), and the way back visits the same sizes (4, 7, 14, 28), so any size works.
 
     Args:
-        image_shape: (C, H, W) of the images; only C shapes the network.
-        input_channels: C' of what the encoder sees.
-        code: Channels of the code map, whose sides are the image's divided by 2 for each layer.
-        hidden: Filters of the encoder's layers before the code, from the image inward.
-        decoder_hidden: The same for the decoder, from the code outward.
-        bottleneck: What makes the code of the encoder's last numbers.
+        spec: What to build: `code` counts channels of a map whose sides are the image's, halved for each layer.
 
     >>> import torch
     >>> from isthmus.networks.bottlenecks import PointCode
     >>> sizes = {"code": 8, "hidden": (16, 8), "decoder_hidden": (8, 16)}
-    >>> network = Convolutional(image_shape=(1, 28, 28), input_channels=1, bottleneck=PointCode(), **sizes)
+    >>> network = Convolutional(NetworkSpec(image_shape=(1, 28, 28), input_channels=1, bottleneck=PointCode(), **sizes))
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28))[0].shape
     (4385, torch.Size([2, 8, 4, 4]))
     """
 
-    def __init__(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        input_channels: int,
-        code: int,
-        hidden: tuple[int, ...],
-        decoder_hidden: tuple[int, ...],
-        bottleneck: Bottleneck,
-    ):
+    def __init__(self, spec: NetworkSpec):
         super().__init__()
-        self.bottleneck = bottleneck
-        inward = (input_channels, *hidden, code * bottleneck.outputs_per_number)
-        outward = (code, code, *decoder_hidden)
+        self.bottleneck = spec.bottleneck
+        inward = (spec.input_channels, *spec.hidden, spec.code * spec.bottleneck.outputs_per_number)
+        outward = (spec.code, spec.code, *spec.decoder_hidden)
         self.encoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(inward))
         self.decoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(outward))
-        self.output = _convolution(outward[-1], image_shape[0])
+        self.output = _convolution(outward[-1], spec.image_shape[0])
         self.stride = 2 ** len(self.encoder)
-        self.receptive_radius = (
-            4 * self.stride
-        )  # at each scale a convolution and a change of scale, inward and outward, of a pixel each
+        self.receptive_radius = 4 * self.stride  # each scale has a convolution and a change of scale, twice, of a pixel each
 
     def start_from(self, mean: Tensor) -> None:
         """Let the output begin at the images' mean.

@@ -9,46 +9,32 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from isthmus.networks.base import Autoencoder, Detail
-from isthmus.networks.bottlenecks import Bottleneck
+from isthmus.networks.base import Detail, Network, NetworkSpec
 
 
-class Dense(Autoencoder):
+class Dense(Network):
     """Fully connected encoder and decoder with ReLU between layers.
 
     Args:
-        image_shape: (C, H, W) of the images.
-        input_channels: C' of what the encoder sees.
-        code: Numbers in the code.
-        hidden: Units of the encoder's hidden layers, from the image inward.
-        decoder_hidden: The same for the decoder, from the code outward.
-        bottleneck: What makes the code of the encoder's last numbers.
+        spec: What to build: the code is that many numbers.
 
     >>> import torch
     >>> from isthmus.networks.bottlenecks import PointCode
-    >>> network = Dense(image_shape=(1, 28, 28), input_channels=1, code=32, hidden=(), decoder_hidden=(), bottleneck=PointCode())
+    >>> sizes = {"code": 32, "hidden": (), "decoder_hidden": ()}
+    >>> network = Dense(NetworkSpec(image_shape=(1, 28, 28), input_channels=1, bottleneck=PointCode(), **sizes))
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 1, 28, 28))[0].shape
     (50992, torch.Size([2, 32]))
     """
 
-    def __init__(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        input_channels: int,
-        code: int,
-        hidden: tuple[int, ...],
-        decoder_hidden: tuple[int, ...],
-        bottleneck: Bottleneck,
-    ):
+    def __init__(self, spec: NetworkSpec):
         super().__init__()
-        self.image_shape = image_shape
-        self.stride = self.receptive_radius = max(image_shape)
-        self.bottleneck = bottleneck
-        values = math.prod(image_shape)
-        inward = (input_channels * values // image_shape[0], *hidden, code * bottleneck.outputs_per_number)
-        outward = (code, *decoder_hidden, values)
-        gains = (2.0, *[1.0] * len(hidden))  # images are mostly black: with twice the weights, fewer units start silent
+        self.image_shape = spec.image_shape
+        self.stride = self.receptive_radius = max(spec.image_shape)
+        self.bottleneck = spec.bottleneck
+        values = math.prod(spec.image_shape)
+        inward = (spec.input_channels * values // spec.image_shape[0], *spec.hidden, spec.code * spec.bottleneck.outputs_per_number)
+        outward = (spec.code, *spec.decoder_hidden, values)
+        gains = (2.0, *[1.0] * len(spec.hidden))  # images are mostly black: with twice the weights, fewer units start silent
         self.encoder = nn.ModuleList(_linear(*widths, gain) for widths, gain in zip(pairwise(inward), gains, strict=True))
         self.decoder = nn.ModuleList(_linear(*widths) for widths in pairwise(outward))
 

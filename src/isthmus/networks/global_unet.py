@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isthmus.networks import NETWORKS
-from isthmus.networks.base import Autoencoder, Detail
-from isthmus.networks.bottlenecks import Bottleneck
+from isthmus.networks.base import Detail, Network, NetworkSpec
 
 WORKING = NETWORKS["global"].working_size
 """Pixels of a picture's shorter side as the network sees it."""
@@ -34,51 +33,39 @@ OUTPUT_STRIDE = 4
 """Pixels of the working size for one place of the output, on each side."""
 
 
-class GlobalUNet(Autoencoder):
+class GlobalUNet(Network):
     """Say something of each place of a picture of any size, by what the whole picture shows.
 
     Args:
-        image_shape: (C, H, W) of the outputs and the images; only C shapes the network.
-        input_channels: C' of what the encoder sees.
-        code: Channels of the code map.
-        hidden: Channels of the levels before the code, from the image inward; the first has a quarter of the working size.
-        decoder_hidden: The same for the decoder, from the code outward.
-        bottleneck: What makes the code of the encoder's last numbers.
+        spec: What to build: `code` counts channels of a map; the first level has a quarter of the working size.
 
     >>> import torch
     >>> from isthmus.networks.bottlenecks import PointCode
-    >>> sizes = {"code": 24, "hidden": (8, 16), "decoder_hidden": (16, 8)}
-    >>> network = GlobalUNet(image_shape=(2, 160, 160), input_channels=1, bottleneck=PointCode(rectified=False), **sizes)
+    >>> sizes = {"image_shape": (2, 160, 160), "input_channels": 1, "code": 24, "hidden": (8, 16), "decoder_hidden": (16, 8)}
+    >>> network = GlobalUNet(NetworkSpec(bottleneck=PointCode(rectified=False), **sizes))
     >>> code, detail = network.encode(torch.rand(1, 1, 1000, 1500))
     >>> code.shape, network.decode(code, (1000, 1500), detail).shape
     (torch.Size([1, 24, 8, 12]), torch.Size([1, 2, 32, 48]))
     """
 
-    def __init__(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        input_channels: int,
-        code: int,
-        hidden: tuple[int, ...],
-        decoder_hidden: tuple[int, ...],
-        bottleneck: Bottleneck,
-    ):
+    def __init__(self, spec: NetworkSpec):
         super().__init__()
-        self.bottleneck = bottleneck
-        inward, outward = (*hidden, code), (code, *decoder_hidden)
-        self.stride = OUTPUT_STRIDE * 2 ** len(hidden)
-        self.stem = _convolution(input_channels * FOLD**2, STEM)
+        self.bottleneck = spec.bottleneck
+        inward, outward = (*spec.hidden, spec.code), (spec.code, *spec.decoder_hidden)
+        self.stride = OUTPUT_STRIDE * 2 ** len(spec.hidden)
+        self.stem = _convolution(spec.input_channels * FOLD**2, STEM)
         self.enter = nn.Conv2d(STEM, inward[0], OUTPUT_STRIDE // FOLD, stride=OUTPUT_STRIDE // FOLD)
         depths = [1, *(min(2, level) for level in range(1, len(inward)))]
         self.inward = nn.ModuleList(_blocks(width, depth) for width, depth in zip(inward, depths, strict=True))
         self.down = nn.ModuleList(nn.Conv2d(*widths, 2, stride=2) for widths in pairwise(inward))
-        self.scene = nn.Sequential(nn.Linear(2 * code, code), nn.ReLU(), nn.Linear(code, code))
-        self.coded = nn.Conv2d(code, code * bottleneck.outputs_per_number, 1)
+        self.scene = nn.Sequential(nn.Linear(2 * spec.code, spec.code), nn.ReLU(), nn.Linear(spec.code, spec.code))
+        self.coded = nn.Conv2d(spec.code, spec.code * spec.bottleneck.outputs_per_number, 1)
         self.outward = nn.ModuleList(_blocks(width, 1) for width in outward)
         self.up = nn.ModuleList(nn.ConvTranspose2d(*widths, 2, stride=2) for widths in pairwise(outward))
-        self.beside = nn.ModuleList(nn.Conv2d(*widths, 1) for widths in zip(reversed(hidden), decoder_hidden, strict=True))
-        self.tail = _convolution(outward[-1], image_shape[0], gain=0.1)
+        self.beside = nn.ModuleList(
+            nn.Conv2d(*widths, 1) for widths in zip(reversed(spec.hidden), spec.decoder_hidden, strict=True)
+        )
+        self.tail = _convolution(outward[-1], spec.image_shape[0], gain=0.1)
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)`, and each level's detail.

@@ -1,8 +1,7 @@
-"""The architectures, by name; one file each.
+"""The registry of networks: what is known of each architecture before it is built.
 
-Every network maps what it sees, `(B, C', H, W)`, to logits or values `(B, C, H, W)` through `encode`, a code and `decode`.
-A network may also carry detail around the code: then the code alone is no image.
-The table holds what the other rooms ask about an architecture, and loads it (and torch) only when one is built.
+Every network maps its input `(B, C', H, W)` to logits or values `(B, C, H, W)` through `encode`, a code and `decode`. A network may
+also pass detail around the code; then the code alone gives no image. An architecture, and torch, load only when one is built.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.errors import UsageError, lookup
-from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.plugins import Registry
 
 if TYPE_CHECKING:
-    from isthmus.networks.base import Autoencoder
+    from isthmus.networks.base import Network, NetworkSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,41 +126,22 @@ def register_network(name: str, architecture: Architecture) -> None:
     NETWORKS.add(name, architecture)
 
 
-def build(
-    name: str,
-    *,
-    image_shape: tuple[int, int, int],
-    input_channels: int,
-    code: int,
-    hidden: tuple[int, ...],
-    decoder_hidden: tuple[int, ...],
-    code_kind: str,
-) -> Autoencoder:
+def build(name: str, spec: NetworkSpec) -> Network:
     """Build a network with fresh weights.
 
     Args:
-        name: A name in `MODELS`.
-        image_shape: (C, H, W) of the images that it gives.
-        input_channels: C' of the images that it sees.
-        code: Numbers of the code ("dense") or channels of the code map ("conv").
-        hidden: Widths of the encoder's hidden layers, from the image inward.
-        decoder_hidden: Widths of the decoder's, from the code outward; as many.
-        code_kind: A name in `BOTTLENECKS`.
+        name: A name in `NETWORKS`.
+        spec: What it is for.
 
     Raises:
-        UsageError: If a name is unknown or a size is not positive.
+        UsageError: If the name is unknown or a size is not positive.
     """
     location = lookup("model", name, NETWORKS).location
-    bottleneck = lookup("kind of code", code_kind, BOTTLENECKS)
-    if min((code, *hidden, *decoder_hidden, *image_shape)) < 1:
-        raise UsageError(f"Sizes must be positive, not code {code}, hidden {hidden} and {decoder_hidden}, image {image_shape}.")
+    if min((spec.code, *spec.hidden, *spec.decoder_hidden, *spec.image_shape)) < 1:
+        raise UsageError(
+            f"Sizes must be positive, not code {spec.code}, hidden {spec.hidden} and {spec.decoder_hidden}, "
+            f"image {spec.image_shape}."
+        )
     module, _, attribute = location.partition(":")
-    network: Autoencoder = getattr(importlib.import_module(module), attribute)(
-        image_shape=image_shape,
-        input_channels=input_channels,
-        code=code,
-        hidden=hidden,
-        decoder_hidden=decoder_hidden,
-        bottleneck=bottleneck,
-    )
+    network: Network = getattr(importlib.import_module(module), attribute)(spec)
     return network

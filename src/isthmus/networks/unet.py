@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isthmus.networks.base import Autoencoder, Detail
-from isthmus.networks.bottlenecks import Bottleneck
+from isthmus.networks.base import Detail, Network, NetworkSpec
 
 FOLD = 2
 """Pixels that become channels, on each side."""
@@ -24,56 +23,43 @@ BLOCKS = 2
 """Residual blocks at each level, on the way in and again on the way out."""
 
 
-class Photographic(Autoencoder):
+class Photographic(Network):
     """Correct an image of any size, by what a code map says and the detail beside it.
 
     Args:
-        image_shape: (C, H, W) of the images; only C shapes the network.
-        input_channels: C' of what the encoder sees.
-        code: Channels of the code map, whose sides are the image's divided by 2, and by 2 again for each level.
-        hidden: Channels of the levels before the code, from the image inward.
-        decoder_hidden: The same for the decoder, from the code outward.
-        bottleneck: What makes the code of the encoder's last numbers.
+        spec: What to build: `code` counts channels of a map whose sides are the image's, halved once and again for each level.
 
     >>> import torch
     >>> from isthmus.networks.bottlenecks import PointCode
-    >>> sizes = {"code": 96, "hidden": (64,), "decoder_hidden": (64,)}
-    >>> network = Photographic(image_shape=(3, 64, 64), input_channels=3, bottleneck=PointCode(rectified=False), **sizes)
+    >>> sizes = {"image_shape": (3, 64, 64), "input_channels": 3, "code": 96, "hidden": (64,), "decoder_hidden": (64,)}
+    >>> network = Photographic(NetworkSpec(bottleneck=PointCode(rectified=False), **sizes))
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 3, 63, 41))[0].shape
     (1036437, torch.Size([2, 96, 16, 11]))
     """
 
-    def __init__(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        input_channels: int,
-        code: int,
-        hidden: tuple[int, ...],
-        decoder_hidden: tuple[int, ...],
-        bottleneck: Bottleneck,
-    ):
+    def __init__(self, spec: NetworkSpec):
         super().__init__()
-        self.bottleneck = bottleneck
-        channels = image_shape[0]
-        inward, outward = (*hidden, code), (code, *decoder_hidden)
-        self.stride = FOLD * 2 ** len(hidden)
+        self.bottleneck = spec.bottleneck
+        channels = spec.image_shape[0]
+        inward, outward = (*spec.hidden, spec.code), (spec.code, *spec.decoder_hidden)
+        self.stride = FOLD * 2 ** len(spec.hidden)
         scales = [FOLD * 2**level for level in range(len(inward))]
-        self.receptive_radius = 4 * FOLD + sum(
-            (4 * BLOCKS + 2) * scale for scale in scales
-        )  # head and tail; the blocks, inward and outward
-        self.head = _convolution(input_channels * FOLD**2, inward[0])
+        blocks = sum((4 * BLOCKS + 2) * scale for scale in scales)
+        self.receptive_radius = 4 * FOLD + blocks  # of head and tail, and of the blocks in the encoder and the decoder
+        self.head = _convolution(spec.input_channels * FOLD**2, inward[0])
         self.inward = nn.ModuleList(_blocks(width) for width in inward)
         self.down = nn.ModuleList(nn.Conv2d(*widths, 2, stride=2) for widths in pairwise(inward))
-        self.coded = nn.Conv2d(code, code * bottleneck.outputs_per_number, 1)
+        self.coded = nn.Conv2d(spec.code, spec.code * spec.bottleneck.outputs_per_number, 1)
         self.outward = nn.ModuleList(_blocks(width) for width in outward)
         self.up = nn.ModuleList(nn.ConvTranspose2d(*widths, 2, stride=2) for widths in pairwise(outward))
-        self.beside = nn.ModuleList(nn.Conv2d(*widths, 1) for widths in zip(reversed(hidden), decoder_hidden, strict=True))
+        self.beside = nn.ModuleList(
+            nn.Conv2d(*widths, 1) for widths in zip(reversed(spec.hidden), spec.decoder_hidden, strict=True)
+        )
         self.tail = _convolution(outward[-1], channels * FOLD**2, gain=0.1)
-        self.through = nn.Parameter(torch.zeros(channels, input_channels))  # how much of each channel seen goes into each given
+        self.through = nn.Parameter(torch.zeros(channels, spec.input_channels))  # share of each input channel in each output
         with torch.no_grad():
             for channel in range(channels):
-                self.through[channel, min(channel, input_channels - 1)] = 1
+                self.through[channel, min(channel, spec.input_channels - 1)] = 1
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code map of, for a batch `(B, C', H, W)`, and each level's detail, the image first.

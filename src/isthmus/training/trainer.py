@@ -25,7 +25,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from isthmus.datasets import Dataset, Patches
 from isthmus.errors import DivergenceError, Interrupted, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, to_unit
-from isthmus.inference.reference import FIT_CODES, MAX_NUMBERS, CodeDensity, TrainingStatistics
+from isthmus.inference.density import CodeDensity
+from isthmus.inference.novelty_statistics import FIT_CODES, MAX_NUMBERS, TrainingStatistics
 from isthmus.model import Model, load
 from isthmus.recipes import Recipe
 from isthmus.recipes.tasks import TASKS
@@ -99,8 +100,8 @@ class Trainer:
             channels, height, width = dataset.image_shape
             shape = (TASKS[recipe.task].target.image_channels(channels), height, width)
             self.model = Model(recipe, shape, info, device=device)
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        for name in ("lightning.fabric", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self.fabric = Fabric(
             accelerator=self.model.device.type, devices=1, precision="bf16-mixed" if self.model.engine.bfloat16 else "32-true"
         )
@@ -117,14 +118,13 @@ class Trainer:
             self._take_over(load(init_from, device=device))
         mean_of = get_ema_multi_avg_fn(recipe.ema or 0.0)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.model.network, multi_avg_fn=mean_of) if recipe.ema else None
-        architecture = self.model.architecture
         self.usual = held_out.images[:VALIDATION_IMAGES]
         self.held_out = self.model.degradation.sample(self.usual, recipe.seed, at_inference=False)
-        if not architecture.any_size and self.held_out.model_input.shape[2:] != shape[1:]:
+        if not self.model.architecture.any_size and self.held_out.model_input.shape[2:] != shape[1:]:
             raise UsageError(
                 f'A {recipe.network} model takes one size only, and `task="{recipe.task}"` trains on half-size images. Use conv.'
             )
-        self.batch_size = recipe.batch_size or max(1, architecture.batch_pixels // math.prod(dataset.image_shape[1:]))
+        self.batch_size = recipe.batch_size or max(1, self.model.architecture.batch_pixels // math.prod(dataset.image_shape[1:]))
         self.steps_per_epoch = math.ceil(len(dataset) / self.batch_size)
         self.generator = torch.Generator(self.model.device)
         self.order: torch.Tensor | None = None  # of the images, in the epoch under way

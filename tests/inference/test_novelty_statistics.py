@@ -5,7 +5,8 @@ import pytest
 
 import isthmus
 from isthmus.evaluation.novelty import novelty
-from isthmus.inference.reference import MAX_NUMBERS, CodeDensity, TrainingStatistics
+from isthmus.inference.density import CodeDensity
+from isthmus.inference.novelty_statistics import MAX_NUMBERS, TrainingStatistics
 from isthmus.model import Model
 
 

@@ -1,18 +1,17 @@
-"""What a model remembers of the images that it learned from: where their codes lie, and how well it gave held-out ones back.
+"""Novelty statistics: what a model remembers of its training set, and how it scores new images against that.
 
-The density of the codes is what `generate` draws from where the code itself is no distribution, and what novelty measures
-against.
+They hold the density of the training images' codes, and the scores of held-out images, sorted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isthmus.errors import ModelFileError
 from isthmus.imaging.arrays import Array
-from isthmus.inference.density import Mixture, Numbers
+from isthmus.inference.density import CodeDensity
 from isthmus.inference.engine import Engine, to_array
 
 FIT_CODES = 20_000
@@ -20,60 +19,6 @@ FIT_CODES = 20_000
 
 MAX_NUMBERS = 4096
 """Numbers in a code, above which no density is fitted: that of a large code map would say nothing."""
-
-MOMENTS = ("mean", "deviations", "smallest")
-"""The density's own arrays, besides the mixture's."""
-
-SMALLEST = 1e-3
-"""Length that is added to every code's, as a share of the mean length: the logarithm of a code of zeros is finite."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CodeDensity:
-    """Where codes lie: a mixture over their polar coordinates, a direction and the logarithm of the length.
-
-    How much ink an image has moves its code outward and in, and says little of whether it is strange: apart from the length, the
-    directions lie closer together, and strange images stand out (docs/experiments.md).
-
-    >>> density = CodeDensity.fit(np.random.default_rng(0).normal(size=(400, 3)))
-    >>> density.sample(5, seed=0).shape, density.surprise(np.zeros((2, 3))).shape
-    ((5, 3), (2,))
-    """
-
-    mean: Array
-    """`(d,)`: middle of the codes, each flattened to d numbers."""
-    deviations: Array
-    """`(d,)`: standard deviation of each of their numbers."""
-    smallest: Array
-    """`(1,)`: length that is added to every code's."""
-    mixture: Mixture
-    """Over d + 1 numbers: the direction, and the length's logarithm, divided by the root of d to be of the same order."""
-
-    @classmethod
-    def fit(cls, codes: Array, seed: int = 0) -> CodeDensity:
-        """Fit to codes `(n, d)`, of which there are two or more."""
-        codes = codes.astype(np.float64)
-        smallest = max(SMALLEST * float(np.linalg.norm(codes, axis=1).mean()), 1e-9)
-        moments = {"mean": codes.mean(0), "deviations": codes.std(0), "smallest": np.array([smallest])}
-        mixture = Mixture.fit(_polar(codes, smallest), seed)
-        return cls(**{name: array.astype(np.float32) for name, array in moments.items()}, mixture=mixture)
-
-    def sample(self, count: int, seed: int = 0) -> Array:
-        """Draw codes `(count, d)` float32."""
-        drawn = self.mixture.sample(count, seed).astype(np.float64)
-        directions, logarithms = drawn[:, :-1], drawn[:, -1:] * np.sqrt(len(self.mean))
-        lengths = np.maximum(np.exp(logarithms) - float(self.smallest[0]), 0)
-        return np.asarray(directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9) * lengths, np.float32)
-
-    def surprise(self, codes: Array) -> Numbers:
-        """Return how unlikely codes `(n, d)` are: minus the log-density of their polar coordinates, in nats, `(n,)`."""
-        return self.mixture.surprise(_polar(codes.astype(np.float64), float(self.smallest[0])))
-
-
-def _polar(codes: Array, smallest: float) -> Array:
-    """Return (direction, scaled logarithm of the length) of codes `(n, d)`, `(n, d + 1)`."""
-    lengths = np.linalg.norm(codes, axis=1, keepdims=True) + smallest
-    return np.hstack([codes / lengths, np.log(lengths) / np.sqrt(codes.shape[1])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +72,7 @@ class TrainingStatistics:
         """Return the arrays by name, as a model file holds them; `from_tensors` reads them back."""
         arrays = {"statistics.errors": self.errors}
         if self.density is not None and self.surprises is not None and self.either is not None:
-            arrays |= {"statistics.surprises": self.surprises, "statistics.either": self.either}
-            arrays |= {f"density.{name}": getattr(self.density, name) for name in MOMENTS}
-            arrays |= {f"mixture.{field.name}": getattr(self.density.mixture, field.name) for field in fields(Mixture)}
+            arrays |= {"statistics.surprises": self.surprises, "statistics.either": self.either, **self.density.to_tensors()}
         return arrays
 
     @classmethod
@@ -145,34 +88,16 @@ class TrainingStatistics:
         """
         if not arrays:
             return None
-        names = {"statistics.errors"}
-        if len(arrays) > 1:
-            names |= {"statistics.surprises", "statistics.either", *(f"density.{name}" for name in MOMENTS)}
-            names |= {f"mixture.{field.name}" for field in fields(Mixture)}
+        density_names = {*CodeDensity.tensor_names(), "statistics.surprises", "statistics.either"}
+        names = {"statistics.errors", *(density_names if len(arrays) > 1 else ())}
         if arrays.keys() != names:
             raise ModelFileError(f"its statistics lack or add {', '.join(sorted(names ^ arrays.keys()))}")
-        errors = arrays["statistics.errors"]
+        errors = _ascending("errors", arrays["statistics.errors"])
         if len(arrays) == 1:
-            return cls(errors=_ascending("errors", errors))
-        moments = {name: arrays[f"density.{name}"] for name in MOMENTS}
-        mixed = {field.name: arrays[f"mixture.{field.name}"] for field in fields(Mixture)}
-        parts, kept = mixed["weights"].shape[:1], mixed["axes"].shape[:1]
-        shapes = {"mean": (numbers + 1,), "axes": (*kept, numbers + 1), "rest": (1,), "weights": parts, "centers": (*parts, *kept)}
-        for of, wanted in (
-            (moments, {"mean": (numbers,), "deviations": (numbers,), "smallest": (1,)}),
-            (mixed, {**shapes, "factors": (*parts, *kept, *kept)}),
-        ):
-            for name, shape in wanted.items():
-                if of[name].shape != shape:
-                    raise ModelFileError(f"the density's {name} has shape {of[name].shape}, and {shape} fits the code")
-        diagonals = np.diagonal(mixed["factors"], axis1=1, axis2=2)
-        if not diagonals.size:
-            raise ModelFileError("the density has no parts")
-        if min(mixed["rest"][0], moments["smallest"][0], mixed["weights"].min(), diagonals.min()) <= 0:
-            raise ModelFileError("the density's variances and weights are not all positive")
-        density = CodeDensity(**moments, mixture=Mixture(**mixed))
+            return cls(errors=errors)
+        density = CodeDensity.from_tensors(arrays, numbers)
         surprises, either = (_ascending(name, arrays[f"statistics.{name}"]) for name in ("surprises", "either"))
-        return cls(errors=_ascending("errors", errors), surprises=surprises, either=either, density=density)
+        return cls(errors=errors, surprises=surprises, either=either, density=density)
 
 
 def _ascending(name: str, values: Array) -> Array:
