@@ -10,6 +10,7 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and torch's threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,6 +20,9 @@ import isthmus
 from isthmus import cli
 from isthmus.datasets.catalog import embedded
 from isthmus.model import Model
+
+hypothesis.settings.register_profile("isthmus", deadline=None)  # a loaded machine is slow, and right
+hypothesis.settings.load_profile("isthmus")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
