@@ -1,4 +1,4 @@
-"""What an installation weighs: the wheel, the core with all that it needs, and each extra on top of it.
+"""What an installation weighs: the wheel, the core with all that it needs, each extra on top of it, and each direct dependency.
 
     python benchmarks/sizes.py
 
@@ -64,9 +64,11 @@ def main() -> None:
         (wheel,) = Path(folder).glob("*.whl")
         print(f"wheel: {wheel.stat().st_size / 1e6:.1f} MB")
     print(f"core: {megabytes(core):,.0f} MB, {len(core)} packages, of which torch {megabytes({'torch'}):,.0f} MB")
-    for extra in ("evaluate", "compress", "tune", "onnx", "hub", "track"):
+    for extra in ("evaluate", "compress", "tune", "onnx", "hub", "camera", "track"):
         more = closure(own, extra) - core
         print(f"[{extra}]: {megabytes(more):,.0f} MB more, {len(more)} packages")
+    direct = {Requirement(text).name.lower() for text in own} - {"isthmus"}
+    print(", ".join(f"{name} {megabytes({name}):,.0f}" for name in sorted(direct) if closure([name])))
 
 
 if __name__ == "__main__":

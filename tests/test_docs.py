@@ -159,3 +159,16 @@ def test_what_is_not_run_here_is_known():
         line for line in lines if re.match(r"(isthmus|python|pip|curl|make|hf|apt)\b", line) and not next(commands(line), "")
     ]
     assert strange == []
+
+
+def test_an_example_of_extending_has_fewer_than_thirty_lines():
+    sizes = [len(code.splitlines()) for language, code in blocks(ROOT / "docs" / "extend.md") if language == "python"]
+    assert len(sizes) == 4
+    assert max(sizes) < 30
+
+
+def test_where_to_find_what_names_files_that_exist():
+    page = (ROOT / "docs" / "extend.md").read_text().partition("## Where to find what")[2]
+    files = re.findall(r"\| `([\w/]+\.py)` \|", page)
+    assert len(files) == 12
+    assert [file for file in files if not (ROOT / "src" / "isthmus" / file).is_file()] == []
