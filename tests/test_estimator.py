@@ -145,7 +145,7 @@ def test_tables_and_images_keep_their_form(shape, options, image_shape, numbers,
         ((64,), 8, "image_shape=8 do not fit"),
         ((1, 8, 8), (1, 16, 4), r"image_shape=\(1, 16, 4\) do not fit"),
         ((1, 1, 8, 8), None, r"X of shape \(300, 1, 1, 8, 8\) and image_shape=None do not fit"),
-        ((16, 1, 4), None, r"X of shape \(300, 16, 1, 4\) looks like \(n, H, W, C\): give np.moveaxis\(X, -1, 1\)"),
+        ((16, 1, 4), None, r"X of shape \(300, 16, 1, 4\) looks like \(n, H, W, C\)\. Pass np.moveaxis\(X, -1, 1\)"),
     ],
 )
 def test_what_is_no_image_is_refused(shape, image_shape, message, table):
@@ -155,7 +155,7 @@ def test_what_is_no_image_is_refused(shape, image_shape, message, table):
 
 def test_images_of_another_form_are_refused_at_work(table):
     own = Autoencoder(epochs=1).fit(table.reshape(-1, 1, 8, 8))
-    with pytest.raises(isthmus.DataError, match=r"X has shape \(300, 1, 16, 4\), and was \(n, 1, 8, 8\) when this was fitted\."):
+    with pytest.raises(isthmus.DataError, match=r"X has shape \(300, 1, 16, 4\), and the estimator was fitted to \(n, 1, 8, 8\)\."):
         own.predict(table.reshape(-1, 1, 16, 4))
 
 
@@ -276,8 +276,7 @@ def test_partial_fit_keeps_the_first_range_and_refuses_another_network(table):
     with pytest.raises(isthmus.UsageError) as error:
         own.set_params(code=9).partial_fit(table)
     assert str(error.value) == (
-        "The weights that partial_fit would go on from have another shape: code was 8 and is 9. "
-        "Set it back, or call fit to begin anew."
+        "The weights of the last fit have another shape: code was 8 and is 9. Set it back, or call fit to start over."
     )
 
 

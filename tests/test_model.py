@@ -85,7 +85,7 @@ def test_care_is_the_mean_over_all_orientations():
     mirrored = [model.restore(np.rot90(picture, turns)[:, ::-1].copy())[:, ::-1] for turns in range(4)]
     mirrored = [np.rot90(image, -turns) for turns, image in enumerate(mirrored)]
     assert np.allclose(model.restore(picture, self_ensemble=True), np.mean(turned + mirrored, 0), atol=1e-5)
-    with pytest.raises(isthmus.UsageError, match="A dense model takes one orientation only"):
+    with pytest.raises(isthmus.UsageError, match="A dense model takes one image size only"):
         Model(isthmus.Recipe(model="dense"), (1, 4, 4), device="cpu").restore(np.zeros((4, 4)), self_ensemble=True)
 
 
@@ -126,14 +126,14 @@ def test_memory_makes_tiles_smaller_and_changes_nothing(tmp_path, run):
     whole = model.restore(picture)
     model.limit_memory(10_000_000_000)
     assert model.engine.tile_side == 1024
-    with pytest.raises(isthmus.UsageError, match=r"5 MB of memory are too little: isthmus needs [\d,]+ MB for the smallest tiles"):
+    with pytest.raises(isthmus.UsageError, match=r"5 MB of memory are too little. isthmus needs [\d,]+ MB for the smallest tiles"):
         model.limit_memory(5_000_000)
     model.engine.tile_side = 256
     assert np.array_equal(model.restore(picture), whole)
     model.save(tmp_path / "m.safetensors")
     Image.fromarray(picture).save(tmp_path / "in.png")
     options = ("--model", tmp_path / "m.safetensors", "--out", tmp_path / "out.png", "--memory")
-    for memory, status, text in (("much", 2, "Memory must be given like 1.5GB or 800MB, not much."), ("4GB", 0, "")):
+    for memory, status, text in (("much", 2, "--memory must be a size such as 1.5GB or 800MB, not much."), ("4GB", 0, "")):
         found, _, err = run("denoise", tmp_path / "in.png", *options, memory)
         assert found == status
         assert text in err

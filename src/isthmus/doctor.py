@@ -23,11 +23,11 @@ from isthmus.model import load
 
 EXTRAS = {
     "evaluate": ("evaluate, report, reproduce", "skimage"),
-    "compress": ("encode `bits`", "constriction"),
+    "compress": ("encode --bits", "constriction"),
     "onnx": ("export", "onnxscript"),
     "hub": ("push, pull", "huggingface_hub"),
     "tune": ("tune", "optuna"),
-    "track": ("train `tensorboard`", "tensorboard"),
+    "track": ("train --tensorboard", "tensorboard"),
     "map": ("maps by UMAP in a report", "umap"),
 }
 """What each extra is for, and a module of it."""
@@ -116,17 +116,17 @@ def _remarks(machine: dict[str, Any], seconds: dict[str, float], fast: bool) -> 
         why = f" because of {', '.join(limits)}" if limits else ""
         found.append(f"torch uses {machine['threads']} of {machine['cores']} cores{why}: unset that to use all.")
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1.3 * machine["cores"]:
-        found.append(f"Other programs compute: on average {os.getloadavg()[0]:.1f} wait for {machine['cores']} cores.")
+        found.append(f"Other programs use the processor: the load is {os.getloadavg()[0]:.1f} on {machine['cores']} cores.")
     if seconds[other] < 0.8 * seconds[chosen]:
-        found.append(f"{other} is faster here than {chosen}, which is chosen by itself: train with `precision` {other}.")
+        found.append(f'{other} is faster here than {chosen}, the default: train with `precision="{other}"`.')
     if not fast and machine["device"] == "cpu":
-        found.append("The processor has no bfloat16 arithmetic (AVX-512 BF16 or AMX), which would be two to four times as fast.")
+        found.append("The processor has no bfloat16 instructions (AVX-512 BF16 or AMX), which are two to four times as fast.")
     if seconds[chosen] > SLOW_SECONDS:
         found.append(f"A photograph of 12 megapixels takes about {12 * seconds[chosen]:.0f} s.")
     if machine["memory_gb"] and machine["memory_gb"] < 4:
-        found.append("There is little memory: give `memory` 1GB where large pictures are restored.")
+        found.append('Memory is low: restore large pictures with `memory="1GB"`.')
     if _has_cuda_build() and machine["device"] == "cpu":
-        found.append("torch is the build for graphics cards, and there is none: the CPU build is gigabytes smaller, and as fast.")
+        found.append("torch is a CUDA build, and this machine has no GPU: the CPU build is gigabytes smaller, and as fast.")
     return tuple(found)
 
 

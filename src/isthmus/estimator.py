@@ -150,8 +150,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 old, new = before.recipe.to_json(), recipe.complete().to_json()
                 changed = [f"{name} was {old[name]} and is {new[name]}" for name in SHAPING if old[name] != new[name]]
                 raise UsageError(
-                    f"The weights that partial_fit would go on from have another shape: {', '.join(changed)}. "
-                    "Set it back, or call fit to begin anew."
+                    f"The weights of the last fit have another shape: {', '.join(changed)}. Set it back, or call fit to start over."
                 ) from None
         self.model_ = trainer.fit()
         return self
@@ -232,7 +231,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _images(self, X: Array) -> Array:
         """Return X as images `(n, C, H, W)` float32, where `low_` is 0 and `high_` is 1."""
         if X.shape[1:] != self.input_shape_:
-            raise DataError(f"X has shape {X.shape}, and was (n, {', '.join(map(str, self.input_shape_))}) when this was fitted.")
+            raise DataError(
+                f"X has shape {X.shape}, and the estimator was fitted to (n, {', '.join(map(str, self.input_shape_))})."
+            )
         unit = (X - self.low_) / (self.high_ - self.low_ or 1.0)
         return unit.astype(np.float32).reshape(len(X), *self.image_shape_)
 
@@ -245,7 +246,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         own = (1,) * (4 - X.ndim) + X.shape[1:]  # (1, 1, values), (1, H, W) or (C, H, W)
         if self.image_shape is None and X.ndim == 4 and own[2] in (1, 3, 4) and own[0] not in (1, 3, 4):
             raise DataError(
-                f"X of shape {X.shape} looks like (n, H, W, C): give np.moveaxis(X, -1, 1); or, if it is (n, C, H, W), "
+                f"X of shape {X.shape} looks like (n, H, W, C). Pass np.moveaxis(X, -1, 1); or, if it is (n, C, H, W), "
                 f"image_shape={own}."
             )
         given = own if self.image_shape is None else tuple(np.atleast_1d(self.image_shape).tolist())

@@ -116,7 +116,7 @@ class Model:
         if not 0 <= strength <= 1:
             raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
         if self_ensemble and not self.architecture.any_size:
-            raise UsageError(f"A {self.recipe.network} model takes one orientation only, so `self_ensemble=True` is not possible.")
+            raise UsageError(f"A {self.recipe.network} model takes one image size only: pass no `self_ensemble`.")
         report, told = progress_reporter(on_progress, stop), {"mask": mask, "hints": hints}
         return change(images, lambda array: self._restore(array, strength, self_ensemble, report, told))  # type: ignore[no-any-return]
 
@@ -187,7 +187,7 @@ class Model:
         if count < 1:
             raise UsageError(f"The count of new images must be 1 or more, not {count}.")
         if not 0 <= seed < 1 << 31:
-            raise UsageError(f"The seed must be between 0 and 2,147,483,647, not {seed}.")
+            raise UsageError(f"The random seed must be between 0 and 2,147,483,647, not {seed}.")
         shape = (count, *self.code_shape(size))
         generator = torch.Generator().manual_seed(seed)
         codes = self.bottleneck.invent(shape, generator, lambda: torch.from_numpy(self.density(shape).sample(count, seed)))

@@ -173,7 +173,7 @@ def test_texts_for_people_name_what_counts(run, model_files, tmp_path, digits):
     np.save(tmp_path / "in.npy", digits[:40])
     assert re.search(r"isthmus dense +32 +40 ", run("evaluate", model_files["dense"], tmp_path / "in.npy")[1])
     novelty = run("novelty", model_files["dense"], tmp_path / "in.npy")[1]
-    assert re.search(r"in\.npy \(all, 40 images\): \d+ of 40 are stranger than 99 % of the images like the training's\n", novelty)
+    assert re.search(r"in\.npy \(all, 40 images\): \d+ of 40 are stranger than 99 % of the held-out images\n", novelty)
     assert re.search(r"strangest +either +p\nimage \d+ +[-\d.]+ +[01]\.\d{4}\n", novelty)
     assert re.search(
         r"5 images: .*new\.png\n", run("generate", model_files["vae"], "--count", "5", "--out", tmp_path / "new.png")[1]
@@ -184,12 +184,12 @@ def test_a_probes_text_is_a_table(run, model_files, tmp_path, labelled_digits):
     np.savez(tmp_path / "in.npz", images=labelled_digits[0], labels=labelled_digits[1])
     status, out, _ = run("probe", model_files["dense"], tmp_path / "in.npz", "--classifiers", "neighbors", "forest")
     assert status == 0
-    assert re.search(r"learned from +tested on +numbers +neighbors % +forest %\npixels +pixels +784 +\d\d\.\d\d ", out)
+    assert re.search(r"trained on +tested on +numbers +neighbors % +forest %\npixels +pixels +784 +\d\d\.\d\d ", out)
     np.save(tmp_path / "in.npy", labelled_digits[0])
     status, out, err = run("probe", model_files["dense"], tmp_path / "in.npy")
     assert (status, out) == (3, "")
     assert err.startswith(
-        f"isthmus: {tmp_path / 'in.npy'} has no labels, and a probe needs them: bring an .npz with images and labels"
+        f"isthmus: {tmp_path / 'in.npy'} has no labels, and a probe needs them. Pass an .npz with images and labels"
     )
 
 
@@ -207,7 +207,7 @@ def test_evaluate_bounds_the_likelihood_of_a_vae_if_asked(run, model_files, tmp_
     assert f"Negative log-likelihood at most {nats}\n" in text
     status, _, err = run("evaluate", model_files["conv"], tmp_path / "in.npy", "--bound-samples", "50")
     assert status == 2
-    assert "A bound needs a model whose code is a distribution, and this one's is relu: train one with --code-kind gaussian." in err
+    assert "A likelihood bound needs a Gaussian bottleneck, and this model's is relu. Train one with --code-kind gaussian." in err
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "colorize"])
@@ -271,10 +271,10 @@ def test_generate_walks_and_traverses(run, tmp_path, model_files, digits):
         assert sheet.size == (4 * 2 * 28 + 3 * 2, 2 * 28), "in one row"
     for options, message in {
         ("--walk", start, end, "--traverse", start): "Pass either --walk or --traverse, not both.",
-        ("--walk", start, end, "--steps", "1"): "A walk takes 2 steps or more, not 1.",
-        ("--traverse", start, "--steps", "0"): "A traversal takes 2 steps or more, not 0.",
+        ("--walk", start, end, "--steps", "1"): "A walk needs 2 steps or more, not 1.",
+        ("--traverse", start, "--steps", "0"): "A traversal needs 2 steps or more, not 0.",
         ("--count", "0"): "The count of new images must be 1 or more, not 0.",
-        ("--seed", "-1"): "The seed must be between 0 and 2,147,483,647, not -1.",
+        ("--seed", "-1"): "The random seed must be between 0 and 2,147,483,647, not -1.",
     }.items():
         status, out, err = run("generate", dense, *options, "--out", tmp_path / "new.png")
         assert (status, out, err) == (2, "", f"isthmus: {message}\n")
@@ -303,7 +303,7 @@ def test_nothing_is_overwritten_unless_asked(overwrite, run, tmp_path, digits_np
             assert out.read_bytes() != b"precious"
         else:
             assert status == 2
-            assert err == f"isthmus: {out} exists already: name another --out, or add --overwrite.\n"
+            assert err == f"isthmus: {out} exists already. Choose another --out, or pass --overwrite.\n"
             assert out.read_bytes() == b"precious"
 
 

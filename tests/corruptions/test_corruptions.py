@@ -34,7 +34,7 @@ def test_noise_of_a_range_of_strengths_has_one_for_each_image():
 
 @pytest.mark.parametrize("least", [-0.1, 0.3])
 def test_the_smallest_strength_lies_below_the_largest(least):
-    with pytest.raises(UsageError, match=r"must lie between 0 and 10 .*\. A pair is \(smallest, largest\)\."):
+    with pytest.raises(UsageError, match=r"must be between 0 and 10 .*\. A pair is \(low, high\)\."):
         GaussianNoise((least, 0.2))
 
 
@@ -109,7 +109,7 @@ def test_what_a_warp_brings_in_from_outside_is_black():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: Erase(1.2), r"The side of the erased square must lie between 0 and 1 of the image's, not 1\.2\."),
+        (lambda: Erase(1.2), r"The side of the erased square must be between 0 and 1, as a share of the image's, not 1\.2\."),
         (lambda: Warp(turn=200), r"A warp turns by 0 to 180 degrees; .*; not warp\(turn=200, "),
         (lambda: Warp(stretch=1.0), "it stretches, shifts and bends by shares from 0 to 1"),
         (lambda: Warp(bend=-0.1), "it stretches, shifts and bends by shares from 0 to 1"),

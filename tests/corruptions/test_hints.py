@@ -106,12 +106,15 @@ def test_gray_is_a_color_where_it_is_opaque():
     [
         (
             np.zeros((6, 7, 4), np.uint8),
-            r"Hints are a picture of the same size, 8x6 pixels; an array of shape \(6, 7, 4\) does not",
+            r"Hints must be a picture of the same size, 8x6 pixels; an array of shape \(6, 7, 4\) does not",
         ),
-        (np.zeros((6, 8), np.uint8), r"Hints are a picture of the same size, 8x6 pixels; an array of shape \(6, 8\) does not fit"),
-        (np.zeros((6, 8, 1), np.uint8), "Hints are an RGB or RGBA picture, not one of 1 channels: gray tells no color"),
-        (np.zeros((6, 8, 4), np.uint8), "The hints tell no color: none of their pixels is opaque"),
-        (np.full((6, 8, 3), 77, np.uint8), "The hints tell no color: none of their pixels is colored"),
+        (
+            np.zeros((6, 8), np.uint8),
+            r"Hints must be a picture of the same size, 8x6 pixels; an array of shape \(6, 8\) does not",
+        ),
+        (np.zeros((6, 8, 1), np.uint8), "Hints must be an RGB or RGBA picture, not one of 1 channels"),
+        (np.zeros((6, 8, 4), np.uint8), "The hints set no color: none of their pixels is opaque"),
+        (np.full((6, 8, 3), 77, np.uint8), "The hints set no color: none of their pixels is colored"),
     ],
 )
 def test_hints_that_cannot_be_meant_are_refused(picture, message):

@@ -245,11 +245,11 @@ def test_a_mixture_is_read_and_written_as_one_line():
     ("text", "message"),
     [
         ("either(half * jpeg)", r"Cannot read 'half \* jpeg' in either: write it like 0\.3 \* jpeg\(50\)\."),
-        ("either(downscale(2), nothing)", r"downscale\(factor=2\) cannot stand within either: it changes the size or the channels"),
+        ("either(downscale(2), nothing)", r"downscale\(factor=2\) cannot be a part of either: it changes the size or the channels"),
         ("either(0 * jpeg)", "The weights of either are numbers from 0 up"),
-        ("jpeg(50, subsampling='4:1:1')", "JPEG's subsampling is one of 4:4:4, 4:2:2, 4:2:0, any; not '4:1:1'"),
-        ("jpeg((90, 50))", r"or a pair of them, the lower first, not \(90, 50\)"),
-        ("resize(0.01)", r"The scale of resize lies between 0\.05 and 20"),
+        ("jpeg(50, subsampling='4:1:1')", "JPEG's subsampling must be one of 4:4:4, 4:2:2, 4:2:0, any; not '4:1:1'"),
+        ("jpeg((90, 50))", r"or a pair \(low, high\), not \(90, 50\)"),
+        ("resize(0.01)", r"The scale of resize must be between 0\.05 and 20"),
         ("camera-noise(shot='much')", "a value is of the wrong kind"),
     ],
 )

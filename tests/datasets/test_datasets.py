@@ -67,9 +67,7 @@ def test_the_only_likely_array_is_taken_for_the_images(tmp_path, digits):
 
 def test_two_likely_arrays_are_refused_with_what_there_is(tmp_path, digits):
     np.savez(tmp_path / "data.npz", a=digits, b=digits[:5])
-    with pytest.raises(
-        DataError, match=r"holds a \(313, 28, 28\), b \(5, 28, 28\): give the array of the images the name 'images'"
-    ):
+    with pytest.raises(DataError, match=r"holds a \(313, 28, 28\), b \(5, 28, 28\)\. Name the array of the images 'images'"):
         open_data(tmp_path / "data.npz").read("all")
 
 
@@ -101,7 +99,7 @@ def test_idx_is_unzipped_by_its_bytes_not_its_name(tmp_path, digits):
 
 
 def test_idx_cannot_hold_every_type(tmp_path):
-    with pytest.raises(DataError, match=r"An IDX file cannot hold uint16 values: name the output \.npz or \.npy\."):
+    with pytest.raises(DataError, match=r"An IDX file cannot hold uint16 values\. Choose an `out` that ends in \.npz or \.npy\."):
         write_idx(tmp_path / "data.idx", np.zeros((1, 2, 2), np.uint16))
 
 
@@ -271,14 +269,14 @@ def test_rewriting_one_picture_gives_one(pictures, tmp_path, digits):
 
 
 def test_rewriting_onto_itself_or_over_something_is_refused(pictures, digits_npz):
-    with pytest.raises(UsageError, match="is the input itself: name another `out`"):
+    with pytest.raises(UsageError, match=r"is the input itself\. Choose another `out`"):
         open_data(pictures).rewrite(pictures, invert, overwrite=True)
-    with pytest.raises(UsageError, match="exists already: name another `out`, or add `overwrite=True`"):
+    with pytest.raises(UsageError, match=r"exists already\. Choose another `out`, or pass `overwrite=True`"):
         open_data(digits_npz).rewrite(digits_npz, invert)
 
 
 def test_the_outputs_name_must_fit_the_arrays(digits_npz, tmp_path):
-    with pytest.raises(UsageError, match=r"The name of `out` tells how arrays are written; .*out.npy must end in \.npz\."):
+    with pytest.raises(UsageError, match=r"The name of `out` sets the format of arrays, so .*out.npy must end in \.npz\."):
         open_data(digits_npz).rewrite(tmp_path / "out.npy", invert)
 
 

@@ -111,7 +111,7 @@ def test_pairs_of_two_sizes_are_left_out(folders):
 @pytest.mark.parametrize(("down", "right", "text"), [(3, 0, "3 pixels below and 0 left"), (-2, 4, "2 pixels above and 4 right")])
 def test_pairs_that_are_shifted_are_left_out(down, right, text, folders):
     write(folders[0], "02.jpg", stained(np.roll(page(2), (down, right), (0, 1)), 2))
-    assert skipped_of(folders) == [f"02.jpg lies {text} of its clean one: align them first."]
+    assert skipped_of(folders) == [f"02.jpg lies {text} of its clean one. Align them first."]
 
 
 @pytest.mark.parametrize("blur", [0.5, 1.5])
@@ -126,7 +126,7 @@ def test_folders_that_do_not_belong_together_are_refused(folders, tmp_path):
     write(tmp_path / "other", "b.png", page(2))
     with pytest.raises(isthmus.DataError, match=r"No picture in .*dirty has a clean one of the same name in .*other, such as 00\."):
         open_pairs(folders[0], tmp_path / "other")
-    with pytest.raises(isthmus.UsageError, match="The damaged and the clean pictures are the same"):
+    with pytest.raises(isthmus.UsageError, match="The degraded and the clean pictures are the same"):
         open_pairs(folders[0], folders[0])
     with pytest.raises(isthmus.UsageError, match="not one of each"):
         open_pairs(folders[0], np.zeros((4, 8, 8)))

@@ -96,23 +96,23 @@ def test_whoever_watches_sees_the_share():
 
 
 def test_a_point_has_no_bound(dense):
-    with pytest.raises(isthmus.UsageError, match=r"this one's is relu: train one with `code_kind=gaussian`\."):
+    with pytest.raises(isthmus.UsageError, match=r"this model's is relu\. Train one with `code_kind=gaussian`\."):
         importance_weighted_bound(dense, np.zeros((1, 1, 28, 28), np.float32))
 
 
 @pytest.mark.parametrize("samples", [0, -3])
 def test_a_bound_needs_a_sample(samples):
-    with pytest.raises(isthmus.UsageError, match=f"The bound needs 1 sample or more for an image, not {samples}."):
+    with pytest.raises(isthmus.UsageError, match=f"The likelihood bound needs 1 sample or more per image, not {samples}."):
         importance_weighted_bound(tiny("bce"), images_for("bce"), samples)
 
 
 def test_gray_images_have_no_bound_under_a_model_of_black_and_white():
-    with pytest.raises(isthmus.DataError, match="train with `prepare=binarize`, or bring images of 0 and 1"):
+    with pytest.raises(isthmus.DataError, match="Train with `prepare=binarize`, or pass images of 0 and 1"):
         importance_weighted_bound(tiny("bce"), images_for("mse"))
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1"])
 def test_a_likelihood_without_width_has_no_bound(loss):
-    with pytest.raises(isthmus.UsageError, match="train one with `beta` above 0"):
+    with pytest.raises(isthmus.UsageError, match="Train with `beta` above 0"):
         importance_weighted_bound(tiny(loss, beta=0.0), images_for(loss), 10)
     assert math.isfinite(importance_weighted_bound(tiny("bce", beta=0.0), images_for("bce"), 10).bound_nats)

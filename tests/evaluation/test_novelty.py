@@ -127,12 +127,12 @@ def test_unknown_names_are_told_the_nearest(small, others):
 def test_images_of_another_size_are_compared_by_their_error(conv, digits):
     assert novelty(conv, digits[:5]).score == "either"
     assert novelty(conv, digits[:5, :20]).score == "error"
-    with pytest.raises(isthmus.DataError, match=r"cannot tell the surprise of these images.* It can tell: error\."):
+    with pytest.raises(isthmus.DataError, match=r"This model has no surprise score for these images.* Scores it has: error\."):
         novelty(conv, digits[:5, :20], score="surprise")
 
 
 def test_a_model_that_has_learned_nothing_can_tell_nothing(color):
-    with pytest.raises(isthmus.DataError, match=r"it has learned nothing, .* It can tell: nothing\."):
+    with pytest.raises(isthmus.DataError, match=r"it is untrained, .* Scores it has: none\."):
         novelty(color, static((2, 3, 16, 16)))
 
 

@@ -69,7 +69,7 @@ def test_every_task_can_be_probed(task, fields, small_digits, labelled_digits):
 
 def test_codes_that_no_classifier_can_hold_are_refused(denoiser, labelled_digits, monkeypatch):
     monkeypatch.setattr(probing, "MAX_NUMBERS", 1000)
-    with pytest.raises(isthmus.DataError, match=r"The codes of 313 images of .* have 128 numbers each, which is too much"):
+    with pytest.raises(isthmus.DataError, match=r"The codes of 313 images of .* have 128 numbers each, too many"):
         probe(denoiser, *labelled_digits)
 
 
@@ -98,10 +98,10 @@ def test_a_folders_labels_are_its_folders(conv, digits, tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, r"has no labels, and a probe needs them: bring an \.npz with images and labels"),
+        (None, r"has no labels, and a probe needs them\. Pass an \.npz with images and labels"),
         (np.zeros(199, int), "holds 200 images in images and 199 labels in labels"),
-        (np.full(200, 7), r"All images of .* have the same label \(7\): there is nothing to tell apart\."),
-        (np.linspace(0, 1, 200), r"The labels of .* are no classes, but numbers like 0\.005"),
+        (np.full(200, 7), r"All images of .* have the same label \(7\): there is nothing to classify\."),
+        (np.linspace(0, 1, 200), r"The labels of .* are no classes, but numbers such as 0\.005"),
     ],
     ids=["none", "too few", "all the same", "no classes"],
 )
@@ -120,7 +120,7 @@ def test_whole_numbers_and_names_are_classes(vae, small_digits, labelled_digits)
 
 
 def test_a_handful_of_images_is_refused(vae, small_digits):
-    with pytest.raises(isthmus.DataError, match="4 images are too few to fit classifiers on: bring 5 or more"):
+    with pytest.raises(isthmus.DataError, match=r"4 images are too few to fit classifiers\. Pass 5 or more"):
         probe(vae, small_digits[:4], np.arange(4))
 
 

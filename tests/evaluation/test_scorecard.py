@@ -52,11 +52,11 @@ def test_what_a_model_has_not_seen_is_measured(cards, digits):
 def test_foreign_data_is_measured_whole_and_the_flattery_noted(dense, digits):
     card = evaluate(dense, digits[:50])
     assert card.scores[0].images == 50
-    assert "PCA was fitted on the very images that it is measured on, which flatters it." in card.notes
+    assert "PCA was fitted to the same images that it is measured on, which favors it." in card.notes
 
 
 def test_the_true_strength_is_told(cards):
-    strength = next(note for note in cards["denoise"].notes if note.startswith("The filters were told the true strength"))
+    strength = next(note for note in cards["denoise"].notes if note.startswith("The filters know the true strength"))
     assert 0.3 < float(strength.split("(mean ")[1].split(")")[0]) < 0.5
 
 
@@ -182,12 +182,12 @@ def test_what_is_slow_is_measured_on_few_and_compared_on_the_same(photographic, 
     monkeypatch.setitem(baselines.ALTERNATIVES, "biharmonic", replace(row, pixels=100))
     card = evaluate(photographic["inpaint"], pictures, split="all")
     assert [score.method for score in card.scores] == ["isthmus photographic", "as it is"]
-    assert "Not measured, as it takes too long on images so large: biharmonic." in card.notes
+    assert "Not measured, too slow on images of this size: biharmonic." in card.notes
 
 
 def test_bounds_and_rates_are_refused_where_images_have_no_one_size(photographic, pictures):
     for asked in ({"rates": True}, {"bound_samples": 5}):
-        with pytest.raises(isthmus.UsageError, match="Bounds and rates are of images of one size"):
+        with pytest.raises(isthmus.UsageError, match="Likelihood bounds and rates need images of one size"):
             evaluate(photographic["denoise"], pictures, **asked)
 
 
@@ -199,8 +199,8 @@ def test_an_unknown_split_is_told_the_others(photographic, pictures, conv, digit
 
 def test_a_model_of_squares_says_that_it_takes_any_size(photographic, conv):
     text = format_model(photographic["denoise"].describe())
-    assert "of any size, RGB; learned from squares of 16 x 16 pixels\n" in text
-    assert "code of a square" in text
+    assert "of any size, RGB; trained on patches of 16 x 16 pixels\n" in text
+    assert "code of a patch" in text
     assert "28 x 28 pixels, gray, or any other size\n" in format_model(conv.describe())
 
 

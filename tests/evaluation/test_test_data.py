@@ -87,7 +87,7 @@ def test_a_dense_model_of_squares_is_measured_on_images_of_its_size_that_it_has_
 def test_gray_images_are_measured_as_rgb_and_rgb_is_refused_by_a_model_of_gray_ones(color, digits, conv):
     assert example_of(color, digits[:2, None], seed=1).clean.shape == (2, 3, 28, 28)
     with pytest.raises(
-        isthmus.DataError, match="The images have 3 channels, and this model's have 1: bring gray images, or a model"
+        isthmus.DataError, match=r"The images have 3 channels, and this model takes 1\. Pass gray images, or use a model"
     ):
         example_of(conv, np.zeros((1, 3, 28, 28), np.uint8), seed=1)
 

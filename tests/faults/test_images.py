@@ -315,7 +315,7 @@ def test_13_formats_not_on_the_list_are_refused(tmp_path, model_files, run):
     for name in ("drawing.svg", "drawing.eps"):
         status, _, err = run("restore", model_files["conv"], tmp_path / name, "--out", tmp_path / "out")
         assert status == 3
-        assert f"{tmp_path / name} is no data that isthmus reads. The name must end in one of .npz, .npy, " in err
+        assert f"{tmp_path / name} is no data that isthmus reads. Its name must end in one of .npz, .npy, " in err
     (tmp_path / "drawing.eps").rename(tmp_path / "disguised.png")
     with pytest.raises(isthmus.DataError, match="is not a picture in a known format"):
         read_picture(tmp_path / "disguised.png")

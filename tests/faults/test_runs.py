@@ -135,7 +135,7 @@ def test_33_a_full_disk_fails_and_leaves_the_last_checkpoint_intact(small_disk, 
     with StopWhen(fill, signal.SIGCONT):
         status, _, err = run(*options)
     assert status == 1
-    assert re.fullmatch(rf"isthmus: Disk full while writing {disk}/\S+: free some space and run the same command again\.\n", err)
+    assert re.fullmatch(rf"isthmus: Disk full while writing {disk}/\S+. Free some space and run the same command again\.\n", err)
     assert not out.exists()
     assert not list(disk.rglob("*.part"))
     tensors, about, _ = run_of(out).load()
@@ -153,7 +153,7 @@ def test_33_a_full_disk_leaves_the_old_output(small_disk, digits_npz, model_file
     (disk / "out.npy").write_bytes(b"old")
     status, _, err = run("restore", model_files["conv"], disk.parent / "in.npy", "--out", disk / "out.npy", "--overwrite")
     assert status == 1
-    assert f"Disk full while writing {disk / 'out.npy'}: free some space and run the same command again." in err
+    assert f"Disk full while writing {disk / 'out.npy'}. Free some space and run the same command again." in err
     assert (disk / "out.npy").read_bytes() == b"old"
     assert [path.name for path in disk.iterdir()] == ["out.npy"]
 

@@ -26,10 +26,10 @@ def test_a_walk_keeps_the_size_of_its_images(conv, digits):
 
 
 def test_a_walk_that_cannot_be_made_is_refused(conv, digits):
-    with pytest.raises(isthmus.UsageError, match="A walk takes 2 steps or more, not 1"):
+    with pytest.raises(isthmus.UsageError, match="A walk needs 2 steps or more, not 1"):
         walk(conv, digits[0], digits[1], 1)
     for start, end in ((digits[0], digits[1, :20]), (digits[:2], digits[:2])):
-        with pytest.raises(isthmus.DataError, match="A walk leads from one image to another of the same size"):
+        with pytest.raises(isthmus.DataError, match="A walk needs two images of one size"):
             walk(conv, start, end)
 
 
@@ -57,9 +57,9 @@ def test_a_traversal_that_cannot_be_made_is_refused(dense, conv, color, digits):
         with pytest.raises(isthmus.UsageError, match=f"32 numbers, from 0 to 31: there is no number {number}"):
             traverse(dense, digits[0], number)
     for steps in (1, 0, -1):
-        with pytest.raises(isthmus.UsageError, match=f"A traversal takes 2 steps or more, not {steps}"):
+        with pytest.raises(isthmus.UsageError, match=f"A traversal needs 2 steps or more, not {steps}"):
             traverse(dense, digits[0], 0, steps)
-    with pytest.raises(isthmus.DataError, match="A traversal is of one image, not of 2"):
+    with pytest.raises(isthmus.DataError, match="A traversal takes one image, not 2"):
         traverse(dense, digits[:2], 0)
     with pytest.raises(isthmus.DataError, match="the training images had another size"):
         traverse(conv, digits[0, :20], 0)
@@ -103,7 +103,7 @@ def test_what_cannot_be_generated_is_refused(dense, conv, color):
     for count in (0, -1):
         with pytest.raises(isthmus.UsageError, match=f"The count of new images must be 1 or more, not {count}"):
             dense.generate(count)
-    with pytest.raises(isthmus.UsageError, match="The seed must be between 0 and 2,147,483,647, not -1"):
+    with pytest.raises(isthmus.UsageError, match="The random seed must be between 0 and 2,147,483,647, not -1"):
         dense.generate(1, seed=-1)
     with pytest.raises(isthmus.DataError, match="This model decodes to 28 x 28 pixels, not 20 x 28"):
         dense.generate(1, size=(20, 28))
@@ -132,7 +132,7 @@ def test_a_planes_images_are_in_rows_from_the_top_left(dense, digits):
 
 @pytest.mark.parametrize("codes", [np.zeros((1, 5)), np.zeros((9, 1))], ids=["one code", "one number"])
 def test_a_plane_needs_two_of_two(codes):
-    with pytest.raises(isthmus.DataError, match="A map needs two codes or more, of two numbers or more"):
+    with pytest.raises(isthmus.DataError, match="A map needs two codes or more of two numbers or more"):
         Plane.of(codes)
 
 

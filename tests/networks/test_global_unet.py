@@ -150,7 +150,7 @@ def test_hints_are_given_as_a_picture_on_the_command_line(tmp_path, run):
     assert np.abs(hinted.astype(int) - plain).max() > 3
     status, _, err = run("colorize", tmp_path / "in.png", *options, "--hints", tmp_path / "short.png")
     assert status != 0
-    assert "Hints are a picture of the same size, 120x90 pixels" in err
+    assert "Hints must be a picture of the same size, 120x90 pixels" in err
 
 
 def test_a_strip_is_seen_small_and_a_square_at_the_working_size():

@@ -81,5 +81,5 @@ def test_nothing_is_overwritten_unasked(chapter):
 
 
 def test_quick_and_the_books_schedule_exclude_each_other(tmp_path):
-    with pytest.raises(isthmus.UsageError, match="Give either `quick` or `as_in_the_book`"):
+    with pytest.raises(isthmus.UsageError, match="Pass either `quick` or `as_in_the_book`"):
         reproducing.reproduce(tmp_path, quick=True, as_in_the_book=True)

@@ -70,14 +70,14 @@ def test_all_that_can_be_said_is_on_the_page(of_vae):
     extra = {"curves", "neighbors", "probe", "samples", "traversals", "walks", "strangest"}
     assert figures(of_vae) == ALWAYS | extra
     assert headings(of_vae) == [
-        "What it sees and gives",
-        "Beside what one would use instead",
+        "Inputs and outputs",
+        "Compared with baselines",
         "Where it fails",
-        "How it learned",
-        "Where the codes lie",
-        "What the codes are good for",
-        "New images, and ways between images",
-        "The strangest",
+        "Training curve",
+        "Latent space",
+        "Probe of the latent codes",
+        "Generated images and walks",
+        "Anomalies",
     ]
     for figure in of_vae.glob("*.png"):
         with Image.open(figure) as picture:
@@ -116,7 +116,7 @@ def test_a_code_of_one_number_has_no_map(small_digits, tmp_path):
 
 def test_nothing_is_overwritten_unasked(of_vae, vae, data, small_digits):
     before = (of_vae / "report.html").read_bytes()
-    with pytest.raises(isthmus.UsageError, match="exists already: name another `out`, or add `overwrite=True`"):
+    with pytest.raises(isthmus.UsageError, match=r"exists already\. Choose another `out`, or pass `overwrite=True`"):
         write_model_report(vae, data, of_vae)
     assert (of_vae / "report.html").read_bytes() == before
 
@@ -126,13 +126,13 @@ def test_a_photographic_model_has_pictures_worst_cases_and_curves_and_nothing_of
     write_model_report(photographic[task], pictures, tmp_path)
     assert figures(tmp_path) == {"pictures", "worst", "curves"}
     assert headings(tmp_path) == [
-        "What it sees and gives",
-        "Beside what one would use instead",
+        "Inputs and outputs",
+        "Compared with baselines",
         "Where it fails",
-        "How it learned",
+        "Training curve",
     ]
     page = (tmp_path / "report.html").read_text()
-    assert "Pictures it has not learned from: their middles, 67 x 52 pixels of each." in page
+    assert "Held-out pictures: center crops of 67 x 52 pixels." in page
     assert "(test, 1 images)" in page
     assert "of any size, RGB; learned from squares of 16 x 16 pixels" in page
     assert ("how far their colors are apart" in page) == (task == "colorize")

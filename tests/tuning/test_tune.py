@@ -114,7 +114,7 @@ def test_what_is_good_for_a_size_is_tried_for_its_neighbors(tuned):
 
 def test_what_lags_behind_is_ended_early(tuned):
     _, result, told = tuned
-    ended = [sentence for sentence in told if "as others were better by then" in sentence]
+    ended = [sentence for sentence in told if "ended early, after" in sentence]
     assert result.ended_early == len(ended) > 0
     assert len(result.tried) == 20 - len(ended)
     assert all(re.search(r"ended after [23] of 4 epochs", sentence) for sentence in ended)
@@ -194,7 +194,7 @@ def test_a_budget_ends_the_search_and_what_was_spent_counts(small_digits, tmp_pa
 
 def test_a_budget_too_short_for_one_training_is_told_and_counts_when_resumed(small_digits, tmp_path):
     for budget, resume in (("1s", False), ("3s", True)):
-        message = f"No training of 100000 epochs came to its end in {budget[0]} seconds: give a larger budget"
+        message = f"No training of 100000 epochs finished in {budget[0]} seconds. Pass a larger budget"
         with pytest.raises(IsthmusError, match=message):
             tune(small_digits, out=tmp_path, budget=budget, resume=resume, **{**SHORT, "epochs": 100_000})
 
@@ -203,7 +203,7 @@ def test_a_training_that_diverges_is_a_failed_trial(small_digits, tmp_path, monk
     caplog.set_level(logging.INFO, "isthmus.tuning")
     monkeypatch.setattr(search, "RATES", (9.0, 10.0))
     options = {**SHORT, "hidden": (512, 512, 512), "loss": "mse", "batch_size": 4, "schedule": "constant", "code_kind": "linear"}
-    with pytest.raises(IsthmusError, match=r"No training of 4 epochs came to its end in \d+ seconds"):
+    with pytest.raises(IsthmusError, match=r"No training of 4 epochs finished in \d+ seconds"):
         tune(small_digits, out=tmp_path, trials=3, **options)
     assert [sentence.rpartition(": ")[2] for sentence in caplog.messages] == ["diverged"] * 3
 
@@ -233,7 +233,7 @@ def test_a_damaged_journal_is_told(small_digits, tmp_path):
     tune(small_digits, out=tmp_path, trials=1, **SHORT)
     journal = tmp_path / "trials.run" / "journal"
     journal.write_bytes(b"{}\n" + journal.read_bytes())
-    with pytest.raises(IsthmusError, match=r"journal is damaged \(KeyError\): add `overwrite=True` to begin anew\."):
+    with pytest.raises(IsthmusError, match=r"journal is damaged \(KeyError\)\. Pass `overwrite=True` to start over\."):
         tune(small_digits, out=tmp_path, trials=2, resume=True, **SHORT)
 
 
@@ -242,8 +242,8 @@ def test_a_damaged_journal_is_told(small_digits, tmp_path):
     [
         ({}, r"Say how long to look"),
         ({"budget": "soon"}, "budget must be a time such as 90s, 10m or 1h, not soon"),
-        ({"trials": -1}, "`trials` must be a number from 1 up, not -1"),
-        ({"trials": 1, "code": -8}, "`code` must be a number from 1 up, not -8"),
+        ({"trials": -1}, "`trials` must be 1 or more, not -1"),
+        ({"trials": 1, "code": -8}, "`code` must be 1 or more, not -8"),
         ({"trials": 1, "model": "conv", "code": 1, "size": (64, 64)}, "A conv code of these images has at least 16 numbers, not 1"),
         ({"trials": 1, "task": "denose"}, "Did you mean 'denoise'"),
     ],
@@ -256,7 +256,7 @@ def test_options_that_cannot_be_meant(options, message, small_digits, tmp_path):
 
 def test_a_recipe_with_a_budget_of_its_own_is_refused(small_digits, tmp_path):
     (tmp_path / "timed.json").write_text('{"budget": "10s"}')
-    with pytest.raises(UsageError, match="give `epochs`, not the recipe's budget of 10s"):
+    with pytest.raises(UsageError, match="Pass `epochs` instead of the recipe's budget of 10s"):
         tune(small_digits, out=tmp_path / "out", recipe=str(tmp_path / "timed.json"), trials=1)
 
 

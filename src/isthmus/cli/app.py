@@ -29,7 +29,7 @@ app = App(
     name="isthmus",
     version=__version__,
     help="""Train autoencoders on your own images, and use them: denoise, colorize, upscale, repair, inpaint, compress, compare
-    and generate. Models for photos are included.
+    and generate. Models that ship restore photos right away.
 
     isthmus denoise photos/ --out clean/
 
@@ -92,7 +92,7 @@ def parse_bytes(text: str) -> int:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip().upper())
     if not match:
-        raise UsageError(f"Memory must be given like 1.5GB or 800MB, not {printable(text)}.")
+        raise UsageError(f"--memory must be a size such as 1.5GB or 800MB, not {printable(text)}.")
     return int(float(match[1]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]])
 
 

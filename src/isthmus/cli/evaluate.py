@@ -26,12 +26,12 @@ from isthmus.cli.app import (
     open_source,
     show,
 )
-from isthmus.cli.messages import say
+from isthmus.cli.messages import as_flags, say
 
 Plot = Annotated[Path | None, Parameter(help="A .png for the chart.")]
 
 
-@app.command(group=INSPECT)
+@app.command(group=INSPECT, sort_key=1)
 def evaluate(
     model: ModelName,
     data: Data,
@@ -49,7 +49,7 @@ def evaluate(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
-    """Measure a model, and the baselines you would use instead, on the same images.
+    """Measure a model and the usual baselines on the same images.
 
     Example: `isthmus evaluate digits.safetensors mnist`
 
@@ -82,7 +82,7 @@ def evaluate(
     return PARTLY_DONE if card["skipped"] else 0
 
 
-@app.command(group=INSPECT)
+@app.command(group=INSPECT, sort_key=4)
 def probe(
     model: ModelName,
     data: Data,
@@ -97,7 +97,7 @@ def probe(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
-    """Measure how well simple classifiers do on the latent codes, compared with pixels and PCA.
+    """Probe the latent codes: accuracy of simple classifiers, against pixels and PCA.
 
     Example: `isthmus probe digits.safetensors mnist`
 
@@ -123,7 +123,7 @@ def probe(
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=INSPECT)
+@app.command(group=INSPECT, sort_key=3)
 def novelty(
     model: ModelName,
     data: Data,
@@ -166,7 +166,7 @@ def novelty(
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=INSPECT)
+@app.command(group=INSPECT, sort_key=2)
 def report(
     model: ModelName,
     data: Data,
@@ -179,7 +179,7 @@ def report(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
-    """Write an HTML report: results, failures, training curves, the latent space, a probe.
+    """Write an HTML report: scores, failures, training curve, latent space, probe.
 
     Example: `isthmus report digits.safetensors mnist --out page/`, then open `page/report.html`.
     """
@@ -191,7 +191,7 @@ def report(
     return 0
 
 
-@app.command(group=INSPECT)
+@app.command(group=INSPECT, sort_key=5)
 def info(
     name: Annotated[str, Parameter(name="MODEL|DATA", help="A model file, the name of a model that ships, or data of any kind.")],
     /,
@@ -216,7 +216,7 @@ def info(
     return 0
 
 
-@app.command(group=DEPLOY)
+@app.command(group=DEPLOY, sort_key=5)
 def doctor(*, device: Device = "auto", json: Json = False) -> int:
     """Report the device, its speed, missing extras, and likely bottlenecks.
 
@@ -231,12 +231,12 @@ def doctor(*, device: Device = "auto", json: Json = False) -> int:
         for name, there in found["extras"].items()
     ]
     rows += [(f"in {kind}", f"{seconds:.2f} s to denoise a megapixel") for kind, seconds in found["seconds_per_megapixel"].items()]
-    remarks = found["remarks"] or ["No problems found."]
+    remarks = [as_flags(remark) for remark in found["remarks"]] or ["No problems found."]
     show(found, "\n".join([*(f"{name:<18}{value}" for name, value in rows), "", *remarks]), json)
     return 0
 
 
-@app.command(group=DEPLOY)
+@app.command(group=DEPLOY, sort_key=6)
 def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="bash, zsh or fish.")], /) -> int:
     """Print a script that completes commands and options when you press Tab.
 

@@ -11,7 +11,7 @@ from isthmus.cli.app import DEPLOY, DataDir, Json, ModelName, Overwrite, app, lo
 from isthmus.errors import UsageError, printable
 
 
-@app.command(group=DEPLOY)
+@app.command(group=DEPLOY, sort_key=2)
 def export(
     model: ModelName,
     /,
@@ -58,7 +58,7 @@ def export(
     return 0
 
 
-@app.command(group=DEPLOY)
+@app.command(group=DEPLOY, sort_key=3)
 def push(
     model: ModelName,
     name: Annotated[str, Parameter(name="NAME", help="Its name there: OWNER/NAME.")],
@@ -78,7 +78,7 @@ def push(
     return 0
 
 
-@app.command(group=DEPLOY)
+@app.command(group=DEPLOY, sort_key=4)
 def pull(
     name: Annotated[str, Parameter(name="NAME", help="Its name there: OWNER/NAME.")],
     /,

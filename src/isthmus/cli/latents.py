@@ -27,7 +27,7 @@ from isthmus.cli.app import (
 )
 
 
-@app.command(group=LATENTS)
+@app.command(group=LATENTS, sort_key=1)
 def encode(
     model: ModelName,
     data: Data,
@@ -59,7 +59,7 @@ def encode(
     return show_rewritten(written, out, time.perf_counter() - began, json, facts=rates, remark=remark)
 
 
-@app.command(group=LATENTS)
+@app.command(group=LATENTS, sort_key=2)
 def decode(
     model: ModelName,
     codes: Annotated[Path, Parameter(name="CODES", help="The .npz of `isthmus encode`.")],
@@ -82,7 +82,7 @@ def decode(
     return show_rewritten(written, out, time.perf_counter() - began, json)
 
 
-@app.command(group=LATENTS)
+@app.command(group=LATENTS, sort_key=3)
 def generate(
     model: ModelName,
     /,
@@ -99,7 +99,7 @@ def generate(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
-    """Generate images like the training set, or explore the latent space between your own.
+    """Generate images like the training set, or explore the latent space.
 
     Example: `isthmus generate digits.safetensors --count 64 --out new.png`
     """

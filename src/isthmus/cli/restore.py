@@ -58,7 +58,7 @@ class RestoreOptions:
     quiet: Quiet = False
 
 
-@app.command(group=RESTORE)
+@app.command(group=RESTORE, sort_key=6)
 def restore(
     model: ModelName,
     /,
@@ -75,13 +75,13 @@ def restore(
     return _restore(data, [model], options, mask)
 
 
-@app.command(group=RESTORE)
+@app.command(group=RESTORE, sort_key=0)
 def improve(*data: Data, options: RestoreOptions) -> int:
-    """Find out what each photo needs, and do it: remove noise, remove JPEG artifacts, or nothing.
+    """Detect what each photo needs, and do it: denoise, repair, or nothing.
 
     Example: `isthmus improve photos/ --out better/`
 
-    A photo that needs nothing is copied unchanged. What only you can decide, such as enlarging or colors, is suggested.
+    isthmus copies a photo that needs nothing. It suggests upscaling and colorizing, and leaves them to you.
     """
     from isthmus.improve import Improver, improve_data
 
@@ -105,7 +105,7 @@ def improve(*data: Data, options: RestoreOptions) -> int:
     )
 
 
-@app.command(group=RESTORE)
+@app.command(group=RESTORE, sort_key=1)
 def denoise(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     """Remove noise from photos, of unknown strength.
 
@@ -114,7 +114,7 @@ def denoise(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int
     return _restore(data, [model] if model else [Path("denoise")], options)
 
 
-@app.command(group=RESTORE)
+@app.command(group=RESTORE, sort_key=4)
 def colorize(
     *data: Data,
     hints: Annotated[Path | None, Parameter(help="A picture of the same size: opaque or colored pixels set colors.")] = None,
@@ -128,14 +128,14 @@ def colorize(
     return _restore(data, [model or Path("colorize")], options, hints=hints)
 
 
-@app.command(group=RESTORE)
+@app.command(group=RESTORE, sort_key=2)
 def upscale(
     *data: Data,
     factor: Annotated[int, Parameter(help="Scale factor: 2, 3 or 4.")] = 2,
     model: OwnModel = None,
     options: RestoreOptions,
 ) -> int:
-    """Upscale photos (super-resolution): the added detail is plausible, not recovered.
+    """Upscale photos (super-resolution); added detail is plausible, not recovered.
 
     Example: `isthmus upscale small/ --factor 3 --out large/`
     """
@@ -144,7 +144,7 @@ def upscale(
     return _restore(data, [model or Path(f"upscale-x{factor}")], options)
 
 
-@app.command(group=RESTORE)
+@app.command(group=RESTORE, sort_key=3)
 def repair(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     """Remove JPEG artifacts from photos: blocks, ringing, smeared colors.
 
@@ -153,7 +153,7 @@ def repair(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     return _restore(data, [model or Path("repair")], options)
 
 
-@app.command(group=RESTORE)
+@app.command(group=RESTORE, sort_key=5)
 def inpaint(
     *data: Data,
     mask: Annotated[Path, Parameter(help="A picture of the same size, white where parts are missing.")],
@@ -226,13 +226,15 @@ def open_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
         for name in names:
             inner = open_source(name, options.data_dir, max_bad)
             if not isinstance(inner, Folder):
-                raise UsageError(f"{printable(name)} is no picture and no folder of them. Restore it by a command of its own.")
+                raise UsageError(
+                    f"{printable(name)} is no picture and no folder of pictures. Restore it with a command of its own."
+                )
         source = Folder.of([Path(name) for name in names], max_bad)
     if isinstance(source, Folder):
         source = replace(source, format=options.format or "", quality=options.quality or 0, several=len(names) > 1)
         source.places(options.out)  # what cannot be written is refused before models are loaded
     elif options.format or options.quality:
-        raise UsageError("--format and --quality are for pictures. The name of --out tells how arrays are written.")
+        raise UsageError("--format and --quality are for pictures. The name of --out sets the format of arrays.")
     return source
 
 

@@ -11,7 +11,7 @@ from isthmus.cli.app import DEPLOY, DataDir, Device, Json, app, parse_bytes, sho
 from isthmus.errors import UsageError
 
 
-@app.command(group=DEPLOY)
+@app.command(group=DEPLOY, sort_key=1)
 def serve(
     *models: Annotated[str, Parameter(name="MODEL", help="Model files, or names of models that ship; by default, all that ship.")],
     images: Annotated[str | None, Parameter(help="DATA whose latent space the page shows; visitors can also add images.")] = None,
@@ -39,7 +39,7 @@ def serve(
         from isthmus.web.security import Limits
         from isthmus.web.server import serve as run
     except ImportError:
-        raise UsageError("The web page needs FastAPI and uvicorn. Install them: pip install 'isthmus[web]'.") from None
+        raise UsageError("The web page needs FastAPI and uvicorn. Install isthmus again: pip install isthmus.") from None
     limits = Limits(body_bytes=parse_bytes(max_upload))
     source = open_data(images, data_dir) if images else None
     application = create_app(ModelStore(list(models), device), host=host, source=source, trainings=trainings, limits=limits)

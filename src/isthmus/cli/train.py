@@ -99,7 +99,7 @@ RecipeName = Annotated[
 ]
 
 
-@app.command(group=TRAIN, config=_fill_from_recipe)
+@app.command(group=TRAIN, config=_fill_from_recipe, sort_key=1)
 def train(
     data: Data,
     /,
@@ -108,7 +108,7 @@ def train(
     preset: RecipeName = None,
     recipe: Annotated[RecipeOptions | None, Parameter(name="*")] = None,  # type: ignore[valid-type]  # made above
     clean: Annotated[str | None, Parameter(help="For --task pairs: the clean images, same names or order.")] = None,
-    init_from: Annotated[str | None, Parameter(help="A model whose weights are the first ones, as far as shapes agree.")] = None,
+    init_from: Annotated[str | None, Parameter(help="A model to start from: its weights, as far as shapes agree.")] = None,
     resume: Annotated[bool, Parameter(help="Continue an unfinished training.", show_default=False)] = False,
     overwrite: Overwrite = False,
     data_dir: DataDir = None,
@@ -148,7 +148,7 @@ def train(
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=TRAIN)
+@app.command(group=TRAIN, sort_key=2)
 def tune(
     data: Data,
     /,
@@ -174,12 +174,12 @@ def tune(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Search for good hyperparameters: the smallest error for the size of the code, compared with PCA.
+    """Search for good hyperparameters: the smallest error for each code size.
 
     Example: `isthmus tune scans/ --out tuned/ --budget 20m`, then
     `isthmus train scans/ --recipe tuned/recipe.json --out scans.safetensors`
 
-    Tries layers, units, losses and learning rates for five code sizes. Needs Optuna: `pip install 'isthmus[tune]'`.
+    Tries layers, units, losses and learning rates for five code sizes, and compares with PCA. Needs `pip install 'isthmus[tune]'`.
     """
     from isthmus.report.tables import frontier_table
     from isthmus.tuning import tune as run
@@ -207,7 +207,7 @@ def tune(
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=TRAIN)
+@app.command(group=TRAIN, sort_key=3)
 def reproduce(
     *,
     out: Annotated[Path, Parameter(help="Folder for report.html, its figures, results.json and the models.")],
@@ -222,7 +222,7 @@ def reproduce(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Train the three autoencoders of the textbook chapter, and write a report about them.
+    """Train the textbook chapter's three autoencoders, and write a report.
 
     Example: `isthmus reproduce --quick --out chapter/`, then open `chapter/report.html`.
     """

@@ -66,7 +66,7 @@ class Blur(Corruption):
     def __post_init__(self) -> None:
         """Check the strength."""
         if not lies_within(self.sigma, 0, 100):
-            raise UsageError(f"A blur's deviation lies between 0 and 100 pixels, the smaller of a pair first, not {self.sigma}.")
+            raise UsageError(f"The sigma of a blur must be between 0 and 100 pixels, or a pair (low, high), not {self.sigma}.")
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return the blurred batch; beyond the edges the image goes on as its last pixel."""
@@ -131,7 +131,7 @@ class CameraNoise(Corruption):
                 f"Camera noise takes shot and read from 1e-9 to 10, or pairs of them, and rows from 0 to 10, not {self}."
             )
         if not (0 <= self.mosaic <= 1 and 0 <= self.smoothed <= 1):
-            raise UsageError(f"The shares of camera noise, mosaic and smoothed, lie between 0 and 1, not {self}.")
+            raise UsageError(f"The shares of camera noise, mosaic and smoothed, must be between 0 and 1, not {self}.")
 
     def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Return both as the camera gives them, the first with its noise; what is wanted in another size stays as it is."""

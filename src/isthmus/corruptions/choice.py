@@ -24,7 +24,7 @@ class _Mixture(Corruption):
         for part in self.parts:
             if part.scale_factor != 1 or any(part.input_channels(channels) != channels for channels in (1, 3)):
                 raise UsageError(
-                    f"{part} cannot stand within {self.name}: it changes the size or the channels that a model sees. "
+                    f"{part} cannot be a part of {self.name}: it changes the size or the channels of a model's input. "
                     "Write it before or after, joined by |."
                 )
 

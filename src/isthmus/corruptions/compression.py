@@ -41,13 +41,11 @@ class Jpeg(Corruption):
         """Check the settings."""
         whole = all(isinstance(quality, int) for quality in ends_of(self.quality))
         if not (whole and lies_within(self.quality, 1, 100)):
-            raise UsageError(
-                f"JPEG's quality is a whole number from 1 to 100, or a pair of them, the lower first, not {self.quality}."
-            )
+            raise UsageError(f"JPEG's quality must be an integer from 1 to 100, or a pair (low, high), not {self.quality}.")
         if self.subsampling not in (*SUBSAMPLINGS, "any"):
-            raise UsageError(f"JPEG's subsampling is one of {', '.join(SUBSAMPLINGS)}, any; not {self.subsampling!r}.")
+            raise UsageError(f"JPEG's subsampling must be one of {', '.join(SUBSAMPLINGS)}, any; not {self.subsampling!r}.")
         if not 0 <= self.shifted <= 1:
-            raise UsageError(f"The share of shifted JPEGs lies between 0 and 1, not {self.shifted}.")
+            raise UsageError(f"The share of shifted JPEGs must be between 0 and 1, not {self.shifted}.")
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return the batch, each image through an encoder and a decoder in 8 bits."""
@@ -90,7 +88,7 @@ class Webp(Corruption):
     def __post_init__(self) -> None:
         """Check the setting."""
         if not lies_within(self.quality, 0, 100):
-            raise UsageError(f"WebP's quality lies between 0 and 100, the lower of a pair first, not {self.quality}.")
+            raise UsageError(f"WebP's quality must be between 0 and 100, or a pair (low, high), not {self.quality}.")
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return the batch, each image through an encoder and a decoder in 8 bits."""

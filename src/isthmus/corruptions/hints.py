@@ -66,16 +66,16 @@ class Hints(Corruption):
         size = "x".join(map(str, shape[:1:-1]))
         if pictures.ndim != 4 or pictures.shape[1:3] != shape[2:] or len(pictures) not in (1, shape[0]):
             raise DataError(
-                f"Hints are a picture of the same size, {size} pixels; an array of shape {np.shape(told)} does not fit."
+                f"Hints must be a picture of the same size, {size} pixels; an array of shape {np.shape(told)} does not fit."
             )
         if pictures.shape[3] not in (3, 4):
-            raise DataError(f"Hints are an RGB or RGBA picture, not one of {pictures.shape[3]} channels: gray tells no color.")
+            raise DataError(f"Hints must be an RGB or RGBA picture, not one of {pictures.shape[3]} channels.")
         check_values(pictures)
         rgb = pictures[..., :3]
         there = to_unit(pictures[..., 3]) >= 0.5 if pictures.shape[3] == 4 else to_unit(rgb.max(3)) - to_unit(rgb.min(3)) > GRAY
         if not there.any():
             needed = "opaque" if pictures.shape[3] == 4 else "colored"
-            raise DataError(f"The hints tell no color: none of their pixels is {needed}.")
+            raise DataError(f"The hints set no color: none of their pixels is {needed}.")
         return _beside(rgb, there)
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:

@@ -30,8 +30,8 @@ class GaussianNoise(Corruption):
         """Check the strength."""
         if not lies_within(self.std, 0, 10):
             raise UsageError(
-                f"The noise's standard deviation must lie between 0 and 10 (the textbook's is 0.5), not {self.std}. "
-                "A pair is (smallest, largest)."
+                f"The standard deviation of noise must be between 0 and 10 (the textbook's is 0.5), not {self.std}. "
+                "A pair is (low, high)."
             )
 
     @property
@@ -90,7 +90,7 @@ class SaltAndPepper(Corruption):
     def __post_init__(self) -> None:
         """Check the strength."""
         if not 0 <= self.share <= 1:
-            raise UsageError(f"The share of lost pixels must lie between 0 and 1, not {self.share}.")
+            raise UsageError(f"The share of replaced pixels must be between 0 and 1, not {self.share}.")
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return the batch with its lost pixels."""

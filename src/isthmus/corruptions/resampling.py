@@ -32,7 +32,7 @@ class Downscale(Corruption):
     def __post_init__(self) -> None:
         """Check the factor."""
         if self.factor not in range(1, 17):
-            raise UsageError(f"An image is shrunk by a whole number from 1 to 16, not {self.factor}.")
+            raise UsageError(f"The factor of downscale must be an integer from 1 to 16, not {self.factor}.")
 
     @property
     def scale_factor(self) -> int:
@@ -68,9 +68,9 @@ class Resize(Corruption):
     def __post_init__(self) -> None:
         """Check the scale and the kernel."""
         if not lies_within(self.scale, 0.05, 20):
-            raise UsageError(f"The scale of resize lies between 0.05 and 20, the smaller of a pair first, not {self.scale}.")
+            raise UsageError(f"The scale of resize must be between 0.05 and 20, or a pair (low, high), not {self.scale}.")
         if self.kernel not in (*KERNELS, "any"):
-            raise UsageError(f"The kernel of resize is one of {', '.join(KERNELS)}, any; not {self.kernel!r}.")
+            raise UsageError(f"The kernel of resize must be one of {', '.join(KERNELS)}, any; not {self.kernel!r}.")
 
     def degrade(self, damaged: Tensor, wanted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Return both, resized in the same way."""

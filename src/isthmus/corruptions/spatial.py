@@ -103,7 +103,7 @@ class Erase(Corruption):
     def __post_init__(self) -> None:
         """Check the size."""
         if not 0 <= self.side <= 1:
-            raise UsageError(f"The side of the erased square must lie between 0 and 1 of the image's, not {self.side}.")
+            raise UsageError(f"The side of the erased square must be between 0 and 1, as a share of the image's, not {self.side}.")
 
     def damage(self, clean: Tensor, generator: Generator) -> Tensor:
         """Return the batch with a square of each image at 0."""

@@ -57,7 +57,7 @@ class Arrays:
             likely = [key for key, array in self.arrays.items() if array.ndim in (3, 4)]
             if len(likely) != 1:
                 listed = ", ".join(f"{key} {array.shape}" for key, array in self.arrays.items()) or "nothing"
-                raise DataError(f"{self.title} holds {listed}: give the array of the images the name 'images'.")
+                raise DataError(f"{self.title} holds {listed}. Name the array of the images 'images'.")
             named = {"all": likely[0]}
         return named
 
@@ -222,4 +222,4 @@ def _array_writer(out: Path, arrays: dict[str, Array]) -> Callable[[dict[str, Ar
 
         return write_folder
     ends = ".npz" if len(arrays) > 1 else ".npz, .npy or -ubyte[.gz]"
-    raise UsageError(f"The name of `out` tells how arrays are written; {printable(str(out))} must end in {ends}.")
+    raise UsageError(f"The name of `out` sets the format of arrays, so {printable(str(out))} must end in {ends}.")

@@ -197,7 +197,7 @@ class Folder:
         places = self.places(out)
         single = next(iter(places.values())) == out
         if out.resolve() == self.root.resolve() or (single and out.resolve() == (self.root / self.files[0]).resolve()):
-            raise UsageError(f"{printable(str(out))} is the input itself: name another `out`.")
+            raise UsageError(f"{printable(str(out))} is the input itself. Choose another `out`.")
         check_output(out, overwrite=overwrite or resume)
         left = tuple(file for file in self.files if not (resume and places[str(file)].exists()))
         there = len(self.files) - len(left)
@@ -237,13 +237,15 @@ class Folder:
         end = f".{end}" if end and not end.startswith(".") else end
         known = ", ".join(suffix[1:] for suffix in WRITABLE)
         if end and end not in WRITABLE:
-            raise UsageError(f"--format {printable(end[1:])} cannot be written. Accepted are {known}.")
+            raise UsageError(f"`format={printable(end[1:])}` cannot be written. Accepted are {known}.")
         if len(self.files) == 1 and out.suffix and not out.is_dir() and not self.several:
             suffix = out.suffix.lower()
             if suffix not in WRITABLE and (suffix in FORMATS or suffix in OTHERS or not self._is_folder()):
-                raise UsageError(f"{printable(out.name)} cannot be written: no such format is. Name --out with one of {known}.")
+                raise UsageError(
+                    f"{printable(out.name)} cannot be written: unknown format. The name of `out` must end in one of {known}."
+                )
             if end and format_of(end) != format_of(out.name):
-                raise UsageError(f"--format {end[1:]} and the name {printable(out.name)} say different things: leave one out.")
+                raise UsageError(f"`format={end[1:]}` and the name {printable(out.name)} disagree. Leave one out.")
             if suffix in WRITABLE:
                 return {str(self.files[0]): out}
         taken: set[Path] = set(self.files)
@@ -275,7 +277,7 @@ class Folder:
 
         left = dataclasses.replace(self, files=kept(self.files), sidecars=kept(self.sidecars), others=kept(self.others))
         if not left.files:
-            raise DataError(f"All pictures in {self.title} lie in {printable(str(out))}: name another --out.")
+            raise DataError(f"All pictures in {self.title} lie in {printable(str(out))}. Choose another `out`.")
         return left
 
     def _unread(self) -> list[Skipped]:

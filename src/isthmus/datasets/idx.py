@@ -78,7 +78,7 @@ def write_idx(path: Path, array: Array) -> None:
     """
     code = next((code for code, kind in TYPES.items() if np.dtype(kind).newbyteorder("=") == array.dtype), None)
     if code is None:
-        raise DataError(f"An IDX file cannot hold {array.dtype} values: name the output .npz or .npy.")
+        raise DataError(f"An IDX file cannot hold {array.dtype} values. Choose an `out` that ends in .npz or .npy.")
     header = bytes((0, 0, code, array.ndim)) + np.array(array.shape, ">u4").tobytes()
     content = header + np.ascontiguousarray(array, TYPES[code]).tobytes()
     write_whole(path, gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)

@@ -110,7 +110,7 @@ def _open_file(path: Path, max_bad: float) -> Source:
     if is_picture_name(path.name):
         return Folder(path.parent, (Path(path.name),), max_bad=max_bad)
     ends = ", ".join((".npz", ".npy", "-ubyte[.gz]", *FORMATS))
-    raise DataError(f"{printable(str(path))} is no data that isthmus reads. The name must end in one of {ends}.")
+    raise DataError(f"{printable(str(path))} is no data that isthmus reads. Its name must end in one of {ends}.")
 
 
 def _in_memory(data: Any) -> Source:

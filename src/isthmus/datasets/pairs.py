@@ -56,7 +56,7 @@ class Pairs:
     @classmethod
     def _of_folders(cls, damaged: Folder, clean: Folder) -> Pairs:
         if damaged.root.resolve() == clean.root.resolve() and damaged.files == clean.files:
-            raise UsageError(f"The damaged and the clean pictures are the same: {damaged.title}.")
+            raise UsageError(f"The degraded and the clean pictures are the same: {damaged.title}.")
         single = len(damaged.files) == len(clean.files) == 1
         partners = {_name(file, single): file for file in clean.files}
         matched = [(file, partners[_name(file, single)]) for file in damaged.files if _name(file, single) in partners]
@@ -120,7 +120,7 @@ class Pairs:
         self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Refuse: pairs are only learned from."""
-        raise UsageError("Pairs are only learned from: restore the damaged images by themselves.")
+        raise UsageError("Pairs are for training only. Restore the degraded images by themselves.")
 
 
 def _name(file: Path, single: bool) -> str:
@@ -137,7 +137,7 @@ def _together(name: str, damaged: Array, clean: Array) -> Array | Skipped:
         return Skipped(
             name,
             f"{printable(name)} lies {abs(down)} pixels {'below' if down > 0 else 'above'} and {abs(right)} "
-            f"{'right' if right > 0 else 'left'} of its clean one: align them first.",
+            f"{'right' if right > 0 else 'left'} of its clean one. Align them first.",
         )
     channels, dtype = max(len(damaged), len(clean)), widest([damaged.dtype, clean.dtype])
     return np.concatenate([alike(part, channels, dtype) for part in (damaged, clean)])

@@ -59,21 +59,23 @@ def importance_weighted_bound(
     bottleneck = model.bottleneck
     if not isinstance(bottleneck, GaussianCode):
         raise UsageError(
-            f"A bound needs a model whose code is a distribution, and this one's is {model.recipe.code_kind}: "
-            "train one with `code_kind=gaussian`."
+            f"A likelihood bound needs a Gaussian bottleneck, and this model's is {model.recipe.code_kind}. "
+            "Train one with `code_kind=gaussian`."
         )
     if not model.decodes_codes:
         raise UsageError(
-            f"A {model.recipe.network} model's code is not all that its images come from: bound a conv or a dense one."
+            f"A {model.recipe.network} model passes detail around its code: no likelihood bound. Use a conv or dense model."
         )
     if model.loss.log_volume and not model.recipe.beta:
-        raise UsageError(f"Under {model.recipe.loss}, beta is the likelihood's width, and it is 0: train one with `beta` above 0.")
+        raise UsageError(
+            f"With the loss {model.recipe.loss}, beta is the likelihood's variance, and it is 0. Train with `beta` above 0."
+        )
     if samples < 1:
-        raise UsageError(f"The bound needs 1 sample or more for an image, not {samples}.")
+        raise UsageError(f"The likelihood bound needs 1 sample or more per image, not {samples}.")
     if model.recipe.loss == "bce" and not np.isin(images, (0, 1)).all():
         raise DataError(
-            "The likelihood of a bce model is that of black and white images, and these are gray: "
-            "train with `prepare=binarize`, or bring images of 0 and 1."
+            "The loss bce is a likelihood for black and white images only, and these are gray. "
+            "Train with `prepare=binarize`, or pass images of 0 and 1."
         )
     generator = torch.Generator(model.device).manual_seed(seed)
     means, bounds = [], []

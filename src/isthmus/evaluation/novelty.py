@@ -92,8 +92,8 @@ def novelty(
     score = score or (known[0] if known else "error")
     if score not in known:
         raise DataError(
-            f"The model cannot tell the {score} of these images: it has learned nothing, or from images of another size. "
-            f"It can tell: {', '.join(known) or 'nothing'}."
+            f"This model has no {score} score for these images: it is untrained, or was trained on images of another size. "
+            f"Scores it has: {', '.join(known) or 'none'}."
         )
     usual = held_out[score]
     stranger = len(usual) - np.searchsorted(usual, found[score].astype(np.float32), side="left")

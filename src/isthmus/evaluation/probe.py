@@ -183,16 +183,16 @@ def _principal_components(train: Array, test: Array, numbers: int) -> tuple[Arra
 def _labels(train: Dataset, test: Dataset) -> tuple[Array, Array]:
     if train.labels is None or test.labels is None:
         raise DataError(
-            f"{train.title} has no labels, and a probe needs them: bring an .npz with images and labels, IDX files with their "
-            "labels beside them, or a data set with a name."
+            f"{train.title} has no labels, and a probe needs them. Pass an .npz with images and labels, IDX files with their "
+            "label files beside them, a folder with a subfolder per class, or a dataset's name."
         )
     if train.labels.dtype.kind == "f" and (train.labels % 1).any():
         value = train.labels[train.labels % 1 != 0][0]
-        raise DataError(f"The labels of {train.title} are no classes, but numbers like {value:.4g}: bring whole numbers or names.")
+        raise DataError(f"The labels of {train.title} are no classes, but numbers such as {value:.4g}. Pass integers or names.")
     if len(train) < NEIGHBOURS:
-        raise DataError(f"{train.title}: {len(train)} images are too few to fit classifiers on: bring {NEIGHBOURS} or more.")
+        raise DataError(f"{train.title}: {len(train)} images are too few to fit classifiers. Pass {NEIGHBOURS} or more.")
     if len(np.unique(train.labels)) < 2:
-        raise DataError(f"All images of {train.title} have the same label ({train.labels[0]}): there is nothing to tell apart.")
+        raise DataError(f"All images of {train.title} have the same label ({train.labels[0]}): there is nothing to classify.")
     return train.labels, test.labels
 
 
@@ -200,8 +200,8 @@ def _check_size(model: Model, train: Dataset, test: Dataset) -> None:
     numbers = math.prod(model.code_shape(train.image_shape[1:]))
     if numbers * (len(train) + len(test)) > MAX_NUMBERS:
         raise DataError(
-            f"The codes of {len(train) + len(test):,} images of {train.title} have {numbers:,} numbers each, which is too much for "
-            "these classifiers: bring fewer or smaller images, or a model with a smaller code."
+            f"The codes of {len(train) + len(test):,} images of {train.title} have {numbers:,} numbers each, too many for "
+            "these classifiers. Pass fewer or smaller images, or use a model with a smaller code."
         )
 
 

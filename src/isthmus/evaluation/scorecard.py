@@ -132,7 +132,9 @@ def evaluate(
     require("evaluate", "skimage", "pywt")
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)
     if (bound_samples or rates) and model.trained_on_patches:
-        raise UsageError("Bounds and rates are of images of one size, and this model has learned from squares of larger pictures.")
+        raise UsageError(
+            "Likelihood bounds and rates need images of one size, and this model was trained on patches of larger pictures."
+        )
     return measure(model, choose(model, source, split), seed=seed, bound_samples=bound_samples, rates=rates)
 
 
@@ -173,12 +175,12 @@ def measure(
         points = rate_distortion(model, learned, clean) if rates else []
     notes = []
     if whole and whole.learned is whole.dataset and any(method.name.startswith("PCA") for method in others):
-        notes.append("PCA was fitted on the very images that it is measured on, which flatters it.")
+        notes.append("PCA was fitted to the same images that it is measured on, which favors it.")
     if any(tally.method.told and tally.images for tally in tallies):
-        notes.append(f"The filters were told the true strength of the damage of each image (mean {_mean(strengths):.3f}).")
+        notes.append(f"The filters know the true strength of each image's degradation (mean {_mean(strengths):.3f}).")
     left_out = [tally.method.name for tally in tallies if not tally.images]
     if left_out:
-        notes.append(f"Not measured, as it takes too long on images so large: {', '.join(left_out)}.")
+        notes.append(f"Not measured, too slow on images of this size: {', '.join(left_out)}.")
     if math.isfinite(_mean(colors)):
         notes.append(f"The colorfulness of the clean images is {_mean(colors):.1f}.")
     return Scorecard(

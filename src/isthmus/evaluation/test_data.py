@@ -192,8 +192,8 @@ def in_channels_of(model: Model, images: Array) -> Array:
     wanted, channels = model.image_shape[0], images.shape[1]
     if channels not in (1, wanted):
         raise DataError(
-            f"The images have {channels} channels, and this model's have {wanted}: "
-            f"bring {'gray images' if wanted == 1 else 'images in color'}, or a model that has learned from such."
+            f"The images have {channels} channels, and this model takes {wanted}. "
+            f"Pass {'gray images' if wanted == 1 else 'images in color'}, or use a model trained on such images."
         )
     return in_channels(images, wanted)
 

@@ -130,9 +130,7 @@ def export_onnx(
     if quantize:
         lookup("quantization", quantize, QUANTIZATIONS)
         if data is None and not model.trained_on_patches:
-            raise UsageError(
-                "To know the ranges of 8-bit numbers, images like those learned from are needed: give them as `images`."
-            )
+            raise UsageError("Quantizing needs images like the training set, to measure value ranges. Pass them as `images`.")
     if model.architecture.working_size:
         raise UsageError(
             f"A {model.recipe.network} model sees the whole picture at {model.architecture.working_size} pixels, which ONNX cannot "
@@ -213,7 +211,7 @@ def _check_installed() -> None:
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError:
-        raise UsageError("What ONNX needs is not installed: pip install 'isthmus[onnx]'.") from None
+        raise UsageError("This needs the extra 'onnx'. Install it: pip install 'isthmus[onnx]'.") from None
     onnxruntime.set_default_logger_severity(3)
 
 
@@ -290,7 +288,7 @@ def _convert(name: str, module: _Whole, inputs: list[Array], path: Path, model: 
         worst = max(worst, float(np.abs(_run(session, images) - wanted).max()))
     if not worst <= TOLERANCE:
         raise IsthmusError(
-            f"The {name} as ONNX differs from the model by {worst:.2g}, more than {TOLERANCE:g}: nothing was written to "
+            f"The {name} as ONNX differs from the model by {worst:.2g}, more than {TOLERANCE:g}. Nothing was written to "
             f"{printable(str(path))}."
         )
     about: dict[str, dict[str, list[str | int]]] = {

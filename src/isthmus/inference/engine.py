@@ -85,7 +85,7 @@ class Engine:
         if side < SMALLEST_TILE:
             needed = (most - left + TILE_BYTES * SMALLEST_TILE**2) / 1e6
             raise UsageError(
-                f"{most / 1e6:,.0f} MB of memory are too little: isthmus needs {needed:,.0f} MB for the smallest tiles."
+                f"{most / 1e6:,.0f} MB of memory are too little. isthmus needs {needed:,.0f} MB for the smallest tiles."
             )
         self.tile_side = min(side, TILE_SIDE)
 

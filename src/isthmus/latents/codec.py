@@ -62,10 +62,10 @@ def compress(codes: Array, bits: int) -> bytes:
     check_bits(bits)
     codes = np.asarray(codes, np.float64)
     if codes.ndim < 2 or not 0 < codes.size <= MAX_NUMBERS:
-        raise DataError(f"Codes of shape {codes.shape} cannot be compressed: they hold from 1 to {MAX_NUMBERS:,} numbers at once.")
+        raise DataError(f"Codes of shape {codes.shape} cannot be compressed. Accepted are 1 to {MAX_NUMBERS:,} numbers at once.")
     low, high = float(codes.min()), float(codes.max())
     if not math.isfinite(high - low):
-        raise DataError("The codes hold values that are NaN or infinite: train the model anew, with a lower `learning_rate`.")
+        raise DataError("The codes hold NaN or infinite values. Train the model again, with a lower `learning_rate`.")
     step = (high - low) / (2**bits - 1) or abs(high) or 1.0
     steps = np.rint(codes / step)
     lowest = int(steps.min())
@@ -87,9 +87,9 @@ def decompress(stream: bytes) -> Array:
     """
     body, checksum = stream[:-4], stream[-4:]
     if stream[:1] > bytes([VERSION]):
-        raise DataError(f"The compressed codes have version {stream[0]}, and this isthmus knows {VERSION}: update it.")
+        raise DataError(f"The compressed codes have version {stream[0]}, and this isthmus reads {VERSION}. Update isthmus.")
     if zlib.crc32(body).to_bytes(4, "little") != checksum:
-        raise DataError("The compressed codes are damaged: their checksum does not fit.")
+        raise DataError("The compressed codes are damaged: their checksum does not match.")
     try:
         version, axes, levels, groups, lowest, step = HEADER.unpack_from(body)
         shape = struct.unpack_from(f"<{axes}I", body, HEADER.size)
@@ -101,7 +101,7 @@ def decompress(stream: bytes) -> Array:
     divided = 0 < groups <= MAX_MODELS and numbers % groups == 0
     finite = 0 < step < math.inf and (abs(lowest) + levels) * step < float(np.finfo(np.float32).max)
     if not (version == VERSION and fits and divided and finite and 2 <= levels <= 1 << MAX_BITS + 1):
-        raise DataError("These are not codes that isthmus compressed: what they say of themselves cannot be.")
+        raise DataError("These are not codes that isthmus compressed: their header is invalid.")
     table = _decode(words, groups, shape[0] * numbers // groups, levels).reshape(shape[0], *shape[2:], shape[1])
     return np.moveaxis(((table + float(lowest)) * step).astype(np.float32), -1, 1)
 
@@ -113,7 +113,7 @@ def check_bits(bits: int) -> None:
         UsageError: If it is not from 1 to 12.
     """
     if not 1 <= bits <= MAX_BITS:
-        raise UsageError(f"--bits must be from 1 to {MAX_BITS}, not {bits}: the range of a code is cut into 2^bits levels.")
+        raise UsageError(f"`bits` must be between 1 and {MAX_BITS}, not {bits}.")
 
 
 def _encode(table: Array, levels: int) -> bytes:
@@ -148,7 +148,7 @@ def _decode(words: bytes, groups: int, length: int, levels: int) -> Array:
                 counts += np.bincount(series[part], minlength=levels)
             before += counts
     except AssertionError:  # what the decoder raises on words that no encoder wrote
-        raise DataError("These are not codes that isthmus compressed: no encoder wrote such bytes.") from None
+        raise DataError("These are not codes that isthmus compressed: the decoder cannot read them.") from None
     return table.T[np.argsort(_order(length))]
 
 

@@ -40,10 +40,10 @@ def walk(model: Model, start: Array, end: Array, steps: int = 10) -> Array:
         DataError: If the images do not fit the model, or each other.
     """
     if steps < 2:
-        raise UsageError(f"A walk takes 2 steps or more, not {steps}.")
+        raise UsageError(f"A walk needs 2 steps or more, not {steps}.")
     first, last = model.encode(start), model.encode(end)
     if first.shape != last.shape or len(first) != 1:
-        raise DataError(f"A walk leads from one image to another of the same size; their codes are {first.shape} and {last.shape}.")
+        raise DataError(f"A walk needs two images of one size; their codes have the shapes {first.shape} and {last.shape}.")
     shares = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * (first.ndim - 1))
     return model.decode(first * (1 - shares) + last * shares, _size_of(model, start))
 
@@ -66,10 +66,10 @@ def traverse(model: Model, image: Array, number: int, steps: int = 9, extent: fl
         DataError: If the image does not fit, or is not one, or the model does not know how its codes spread.
     """
     if steps < 2:
-        raise UsageError(f"A traversal takes 2 steps or more, not {steps}.")
+        raise UsageError(f"A traversal needs 2 steps or more, not {steps}.")
     code = model.encode(image)
     if len(code) != 1:
-        raise DataError(f"A traversal is of one image, not of {len(code)}.")
+        raise DataError(f"A traversal takes one image, not {len(code)}.")
     if not 0 <= number < code[0].size:
         raise UsageError(f"The code has {code[0].size} numbers, from 0 to {code[0].size - 1}: there is no number {number}.")
     density = model.density(code.shape)
@@ -121,7 +121,7 @@ class Plane:
         """
         flat = codes.reshape(len(codes), -1)
         if len(flat) < 2 or flat.shape[1] < 2:
-            raise DataError(f"A map needs two codes or more, of two numbers or more; there are {len(flat)} of {flat.shape[1]}.")
+            raise DataError(f"A map needs two codes or more of two numbers or more, not {len(flat)} of {flat.shape[1]}.")
         middle = flat.mean(0)
         directions = np.linalg.svd(flat - middle, full_matrices=False)[2][:2]
         return cls(middle=middle, directions=directions, code_shape=codes.shape[1:])

@@ -60,7 +60,7 @@ def encode_data(
         DataError: If the images cannot be read or do not fit the model.
     """
     if out.suffix != ".npz":
-        raise UsageError(f"Codes go into an .npz, and {printable(str(out))} does not end so.")
+        raise UsageError(f"The name of a file of codes must end in .npz, and {printable(str(out))} does not.")
     lookup("split", split, dict.fromkeys(SPLITS))
     if bits is not None:
         check_bits(bits)
@@ -105,7 +105,7 @@ def decode_file(model: Model, codes: Path, out: Path, *, overwrite: bool = False
     found = _read_codes(arrays, name)
     size = arrays.get("image_size")
     if size is not None and (size.shape != (2,) or size.dtype.kind not in "iu" or size.min() < 1 or size.max() > 1 << 16):
-        raise DataError(f"{name} has an image_size that is no height and width.")
+        raise DataError(f"{name} has an invalid image_size. It must be a height and a width.")
     for key in ("labels", "names"):
         if key in arrays and arrays[key].shape != found.shape[:1]:
             raise DataError(f"{name} has {key} of shape {arrays[key].shape} beside codes of shape {found.shape}.")
@@ -132,5 +132,5 @@ def _read_codes(arrays: dict[str, Array], name: str) -> Array:
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
     if "codes" not in arrays or arrays["codes"].dtype.kind != "f" or not np.isfinite(arrays["codes"]).all():
-        raise DataError(f"{name} holds no codes: it is not a file that isthmus encode wrote.")
+        raise DataError(f"{name} holds no codes. Accepted are the files that `isthmus encode` writes.")
     return arrays["codes"]

@@ -60,7 +60,7 @@ class Loss:
         beta / 2, and the mean absolute error that of a Laplace distribution with scale beta.
         """
         if not self.likelihood:
-            raise UsageError("The loss psnr stands for no distribution, so it gives no likelihood: take bce, mse or l1.")
+            raise UsageError("The loss psnr is no distribution, so it gives no likelihood. Use bce, mse or l1.")
         errors = self(output, clean, reduction="none").flatten(1)
         if self.log_volume is None:
             return errors.sum(1)
@@ -116,7 +116,7 @@ class ColorLoss(Loss):
     def outputs(self, channels: int) -> int:
         """Return 2, for a and b."""
         if channels != 3:
-            raise UsageError(f"The losses {' and '.join(COLOR_LOSSES)} are for images in color; these have {channels} channels.")
+            raise UsageError(f"The losses {' and '.join(COLOR_LOSSES)} need images in color; these have {channels} channels.")
         return 2
 
     def __call__(self, output: Tensor, clean: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -175,7 +175,7 @@ MOST_VIVID = 1.6
 
 @dataclass(frozen=True)
 class ColorBinsLoss(ColorLoss):
-    """Predict how likely each of some ninety colors is; rare colors count more, because most of any photograph is nearly gray.
+    """Predict how likely each of 99 colors is; rare colors count more, because most of any photograph is nearly gray.
 
     Source: Zhang, Isola and Efros (2016): classes over quantized a and b, rebalanced, and decoded by an annealed mean. Here the
     bins are twice as wide, the true color is shared among its four neighbors, and a color's frequency is an exponential in
@@ -277,7 +277,7 @@ COLOR_LOSSES: dict[str, Loss] = {
         temperature=0.6,
         vividness=0.7,
     ),
-    "ab-bins": ColorBinsLoss("cross-entropy of a pixel's color among ninety, the rare ones weighted up", ""),
+    "ab-bins": ColorBinsLoss("cross-entropy of a pixel's color among 99, the rare ones weighted up", ""),
 }
 
 LOSSES: dict[str, Loss] = {

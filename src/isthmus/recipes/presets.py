@@ -1,4 +1,4 @@
-"""The recipes that have a name: `train mnist `recipe` features`. What was tried on the way is in docs/experiments.md."""
+"""The presets: recipes by name, such as `train mnist --recipe features`. docs/experiments.md has what was tried."""
 
 from __future__ import annotations
 

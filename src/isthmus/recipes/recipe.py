@@ -67,7 +67,7 @@ class Recipe:
     """Share of the training over which that weight rises from 0 to beta."""
     loss: str | None = None
     """Loss: bce (cross-entropy, the textbook's), mse (squared error), psnr (log of each image's squared error), l1 (absolute
-    error), and of the colors alone: ab (squared error; colorize), ab-huber, ab-bins (cross-entropy among ninety colors) or
+    error), and of the colors alone: ab (squared error; colorize), ab-huber, ab-bins (cross-entropy among 99 colors) or
     ab-mixed (both)."""
     epochs: int | None = None
     """Passes over the training set: 10, unless there is a budget."""

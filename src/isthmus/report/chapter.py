@@ -68,7 +68,7 @@ def reproduce(
         Every number of the page.
     """
     if quick and as_in_the_book:
-        raise UsageError("Give either `quick` or `as_in_the_book`: the book's schedule takes its 60,000 images.")
+        raise UsageError("Pass either `quick` or `as_in_the_book`, not both: the book's schedule needs its 60,000 images.")
     began = time.perf_counter()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,17 +143,17 @@ def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Data
     rows = results["models"]
     data = results["data"]
     schedule = {
-        "ours": "Trained with our schedule: smaller batches, and a learning rate that rises and falls once.",
-        "quick": "Trained quickly, on few images: the book's numbers, from all of MNIST, are no fair comparison.",
+        "ours": "Trained with isthmus's schedule: smaller batches, and a learning rate that rises and falls once.",
+        "quick": "Trained quickly, on few images. The book's numbers are from all of MNIST, so the comparison is not fair.",
         "the book's": "Trained with the book's own schedule: Adam at 0.001, batches of 200.",
     }[results["schedule"]]
     introduction = Section(
         "",
         [
-            f"Learned from {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} others, "
+            f"Trained on {data['train_images']:,} digits ({data['name']}), measured on {data['test_images']:,} others, "
             f"in {results['seconds']:.0f} seconds in all. {schedule}",
-            "The loss is the mean binary cross-entropy of a pixel, in nats: 0 would need pixels that are all black or white. "
-            "PCA, principal components with as many numbers, is what one would use instead of an autoencoder. "
+            "The loss is the mean binary cross-entropy per pixel, in nats; it can be 0 only if all pixels are black or white. "
+            "The baseline is PCA with as many components as the code has numbers. "
             "The book gives training losses only.",
         ],
         [chapter_table(results)],
@@ -177,21 +177,25 @@ def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Data
         ],
     )
     alternatives = Section(
-        "Beside what one would use instead",
+        "Compared with baselines",
         [
-            "All methods see the same images with the same noise. SSIM, and the filters, on the first thousand.",
+            "All methods get the same images with the same noise. SSIM and the filters are measured on the first thousand.",
             *dict.fromkeys(note for row in rows.values() for note in row["scorecard"]["notes"]),
         ],
         [score_table(row["scorecard"], row["title"]) for row in rows.values()],
     )
     codes = [
         Section(
-            f"What the codes are good for: {rows[name]['title'].lower()}",
-            ["Simple classifiers that see only the code, beside pixels and PCA of the same size. " + result["data"] + "."]
+            f"Probe of the latent codes: {rows[name]['title'].lower()}",
+            [
+                "Simple classifiers that see only the code, compared with pixels and with PCA of the same size. "
+                + result["data"]
+                + "."
+            ]
             if name == "dense"
             else [],
             [probe_table(result)],
-            [Figure(f"probe-{name}", figures.bars(result["rows"]), "Test digits that a simple classifier names wrongly.")],
+            [Figure(f"probe-{name}", figures.bars(result["rows"]), "Share of test digits that a simple classifier gets wrong.")],
         )
         for name, result in results["probes"].items()
     ]
@@ -206,23 +210,23 @@ def _pictures(models: dict[str, Model], train_set: Dataset, test: Dataset) -> Se
     rebuilt = {name: models[name].engine.restore_inputs(clean) for name in ("dense", "convolutional")}
     label = "" if train_set.labels is None else f"label {train_set.labels[0]}"
     return Section(
-        "What the models see and give",
+        "Inputs and outputs",
         figures=[
             Figure("training-digit", figures.one(train_set.images[0], label), "A digit of the training set."),
             Figure(
                 "reconstructions",
                 figures.grid({"test digits": clean, **rebuilt}),
-                "Ten test digits over what the dense model makes of 32 numbers and the convolutional one of 128.",
+                "Top to bottom: ten test digits, the dense model's output from 32 numbers, the convolutional model's from 128.",
             ),
             Figure(
                 "noisy-digit",
                 figures.grid({"": np.stack([clean[0], noisy[0]])}, [["clean", "noisy"]], scale=1.8),
-                "A digit beside its noisy self: normal noise of deviation 0.5, clipped.",
+                "A digit without and with normal noise of standard deviation 0.5, clipped.",
             ),
             Figure(
                 "denoised",
                 figures.grid({"noisy": noisy, "denoised": models["denoising"].engine.restore_inputs(noisy), "clean": clean}),
-                "Ten noisy test digits over their denoised selves, and the truth, which the model never saw.",
+                "Top to bottom: ten noisy test digits, the output, the ground truth.",
             ),
         ],
     )
@@ -239,9 +243,9 @@ def _beyond(further: dict[str, tuple[Model, Scorecard]], test: Dataset) -> list[
         sections.append(
             Section(
                 f"Beyond the chapter: {more.title[0].lower()}{more.title[1:]}",
-                [f"Test cross-entropy {card.loss:.4f} nats a pixel, after {model.info.train_seconds:.0f} seconds."],
+                [f"Test cross-entropy {card.loss:.4f} nats per pixel, after {model.info.train_seconds:.0f} seconds."],
                 [score_table(card.to_json(), more.title)],
-                [Figure(name, figures.grid(rows), f"Ten test digits: {more.seen}, restored, and the truth.")],
+                [Figure(name, figures.grid(rows), f"Ten test digits: {more.seen}, output, ground truth.")],
             )
         )
     return sections
@@ -262,6 +266,6 @@ def _worst(model: Model, test: Dataset) -> Figure:
     return Figure(
         "worst",
         figures.error_map(clean[worst], model.engine.restore_inputs(seen[worst])),
-        "The ten worst of the denoiser, of the first thousand test images: clean, restored, and the difference "
+        "The denoiser's ten worst of the first thousand test images: ground truth, output, and the difference "
         "(red: too bright, blue: too dark).",
     )

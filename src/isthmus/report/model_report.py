@@ -91,15 +91,15 @@ def write_model_report(
     sections = [
         Section("", [f"{card['data']}."], [model_table(about)]),
         _pictures(model, shown, subjects),
-        Section("Beside what one would use instead", list(card["notes"]), [score_table(card)]),
+        Section("Compared with baselines", list(card["notes"]), [score_table(card)]),
         Section("Where it fails", figures=[_worst(model, shown)]),
     ]
     if about["history"]:
         drawn = figures.curves({model.recipe.network: about["history"]}, loss=f"loss ({model.recipe.loss})")
-        sections.append(Section("How it learned", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
+        sections.append(Section("Training curve", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
     if learned:
         sections += _code_sections(model, learned, shown)
-    return write_report(folder, f"A {model.recipe.network} autoencoder, and what it learned", sections)
+    return write_report(folder, f"Report on a {model.recipe.network} autoencoder", sections)
 
 
 def _look(test: Dataset) -> tuple[int, float]:
@@ -117,11 +117,11 @@ def _pictures(model: Model, test: Dataset, subjects: InMemoryImages | StreamedIm
         rows = {"seen": example.degraded_as_image, "restored": restored, "clean": example.clean}
     captions = [[f"{value:.1f} dB" for value in psnr_db(images, example.clean)] for images in rows.values()]
     captions = [[] if name in ("given", "clean") else texts for name, texts in zip(rows, captions, strict=True)]
-    caption = "Images it has not learned from."
+    caption = "Held-out images."
     if isinstance(subjects, StreamedImages):
-        unseen = "Pictures it has not learned from" if subjects.split == "test" else "StreamedImages"
-        caption = f"{unseen}: their middles, {' x '.join(map(str, test.image_shape[1:]))} pixels of each."
-    return Section("What it sees and gives", figures=[Figure("pictures", figures.grid(rows, captions, scale=width), caption)])
+        unseen = "Held-out pictures" if subjects.split == "test" else "Pictures"
+        caption = f"{unseen}: center crops of {' x '.join(map(str, test.image_shape[1:]))} pixels."
+    return Section("Inputs and outputs", figures=[Figure("pictures", figures.grid(rows, captions, scale=width), caption)])
 
 
 def _worst(model: Model, test: Dataset) -> Figure:
@@ -131,7 +131,7 @@ def _worst(model: Model, test: Dataset) -> Figure:
     colors = model.loss.needs_seen
     picture = figures.error_map(worst.clean, restore_sample(model, worst), colors=colors, scale=width)
     meant = "how far their colors are apart" if colors else "the difference (red: too bright, blue: too dark)"
-    return Figure("worst", picture, f"The worst of the first {len(first):,}: clean, restored, {meant}.")
+    return Figure("worst", picture, f"The worst of the first {len(first):,}: ground truth, output, {meant}.")
 
 
 def _code_sections(model: Model, train: Dataset, test: Dataset) -> list[Section]:
@@ -160,7 +160,7 @@ def _codes(model: Model, test: Dataset) -> list[Section]:
         Map(
             "map",
             figures.code_map(positions, labels, decoded, extent),
-            "Codes along their two widest directions, and what the model makes of the place where you stand.",
+            "The plane of the two widest directions through the codes, and the decoded image of the place under the pointer.",
             figures.ground(positions, labels, extent),
             figures.sheet(decoded),
             side,
@@ -169,9 +169,9 @@ def _codes(model: Model, test: Dataset) -> list[Section]:
     flat = codes.reshape(len(codes), -1)
     if len(flat) >= 50:
         method, neighbors = _neighbor_map(flat)
-        caption = f"The same codes by {method}: neighbors stay neighbors, distances between groups mean little."
+        caption = f"The same codes by {method}: neighbors stay neighbors; distances between groups mean little."
         shown.append(Figure("neighbors", figures.scatter(neighbors, labels), caption))
-    return [Section("Where the codes lie", figures=shown)]
+    return [Section("Latent space", figures=shown)]
 
 
 def _neighbor_map(codes: Array) -> tuple[str, Array]:
@@ -191,8 +191,8 @@ def _probe(model: Model, train: Dataset, test: Dataset) -> Sequence[Section]:
         result = compare_codes(model, train.take(few), test.take(few)).to_json()
     except DataError:
         return []  # there are no labels, or none that name classes
-    chart = Figure("probe", figures.bars(result["rows"]), "Errors of simple classifiers, fitted on at most 10,000 images.")
-    return [Section("What the codes are good for", [result["data"]], [probe_table(result)], [chart])]
+    chart = Figure("probe", figures.bars(result["rows"]), "Errors of simple classifiers, fitted to at most 10,000 images.")
+    return [Section("Probe of the latent codes", [result["data"]], [probe_table(result)], [chart])]
 
 
 def _inventions(model: Model, test: Dataset) -> Sequence[Section]:
@@ -204,13 +204,13 @@ def _inventions(model: Model, test: Dataset) -> Sequence[Section]:
         )
         rows = traversals(model, test.images[0], 5, SHOWN).reshape(-1, SHOWN, *test.image_shape)
         named = {f"{place}.": row for place, row in enumerate(rows, 1)}
-        shown.append(Figure("traversals", figures.grid(named), "One image, as each of the widest numbers of its code changes."))
+        shown.append(Figure("traversals", figures.grid(named), "One image, with one number of its code varied per row."))
     except DataError:
         pass  # the code is too large for a density, or the images have another size than the training's
     walks = {f"{i + 1}.": walk(model, test.images[i], test.images[-i - 1], SHOWN) for i in range(min(3, len(test) // 2))}
     if walks:
-        shown.append(Figure("walks", figures.grid(walks), "From one image to another, in equal steps of the code."))
-    return [Section("New images, and ways between images", figures=shown)] if shown else []
+        shown.append(Figure("walks", figures.grid(walks), "From one image to another, in equal steps through the latent space."))
+    return [Section("Generated images and walks", figures=shown)] if shown else []
 
 
 def _strangest(model: Model, test: Dataset) -> Sequence[Section]:
@@ -226,5 +226,5 @@ def _strangest(model: Model, test: Dataset) -> Sequence[Section]:
         {"strangest": found.dataset.images[worst], "given back": model.engine.restore_inputs(found.dataset.images[worst])},
         [captions, []],
     )
-    text = f"By {found.score}; p is the share of {found.held_out:,} held-out images that are as strange or stranger."
-    return [Section("The strangest", [text], figures=[Figure("strangest", picture, f"Of {test.title}, {len(test):,} images.")])]
+    text = f"By {found.score}; p is the share of {found.held_out:,} held-out images that are at least as strange."
+    return [Section("Anomalies", [text], figures=[Figure("strangest", picture, f"Of {test.title}, {len(test):,} images.")])]

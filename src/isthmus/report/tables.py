@@ -88,7 +88,7 @@ def probe_table(result: dict[str, Any]) -> Table:
         (row["trained_on"], row["tested_on"], str(row["numbers"]), *(f"{100 * row['accuracy'][name]:.2f}" for name in classifiers))
         for row in result["rows"]
     ]
-    return Table(("learned from", "tested on", "numbers", *(f"{name} %" for name in classifiers)), rows)
+    return Table(("trained on", "tested on", "numbers", *(f"{name} %" for name in classifiers)), rows)
 
 
 def format_probe(result: dict[str, Any]) -> str:
@@ -101,7 +101,7 @@ def format_novelty(result: dict[str, Any], shown: int = 10) -> str:
     names = result["names"] or [f"image {index}" for index in range(result["images"])]
     rows = [(names[i], f"{result['scores'][i]:.6g}", f"{result['p_values'][i]:.4f}") for i in result["strangest"][:shown]]
     strange = sum(p <= 0.01 for p in result["p_values"])
-    head = f"{result['data']}: {strange:,} of {result['images']:,} are stranger than 99 % of the images like the training's"
+    head = f"{result['data']}: {strange:,} of {result['images']:,} are stranger than 99 % of the held-out images"
     note = f"p: the share of {result['held_out']:,} held-out images that are as strange or stranger"
     return f"{head}\n\n{Table(('strangest', result['score'], 'p'), rows)}\n\n{note}"
 
@@ -111,7 +111,7 @@ def format_scorecard(card: dict[str, Any]) -> str:
     notes = "".join(f"\n{note}" for note in card["notes"])
     head = f"{card['data']}, task: {card['task']}"
     rates = f"\n\n{rate_table(card['rates'])}\n\n{_smallest(card['rates'])}" if card["rates"] else ""
-    loss = f"The model's own loss on them: {card['loss']:.4f}{_bound(card['bound'])}"
+    loss = f"Loss on them: {card['loss']:.4f}{_bound(card['bound'])}"
     return f"{head}\n\n{score_table(card)}{rates}\n\n{loss}{notes}"
 
 
@@ -155,12 +155,12 @@ def _model_facts(about: dict[str, Any]) -> dict[str, str]:
     squares, color = about["trained_on_patches"], _color(about["image_shape"][0])
     other = f"{size} pixels, {color}, {'or any' if about['any_size'] else 'no'} other size"
     return {
-        "learned to undo": f"{recipe['corruption']} ({recipe['task']})",
+        "trained to undo": f"{recipe['corruption']} ({recipe['task']})",
         "model": f"{recipe['model']}, hidden {hidden}, code {recipe['code']} ({recipe['code_kind']})",
         "parameters": f"{about['parameters']:,}",
-        "images": f"of any size, {color}; learned from squares of {size} pixels" if squares else other,
-        f"code of {'a square' if squares else 'an image'}": f"{about['code_numbers']} numbers for {about['image_numbers']}",
-        "learned from": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
+        "images": f"of any size, {color}; trained on patches of {size} pixels" if squares else other,
+        f"code of {'a patch' if squares else 'an image'}": f"{about['code_numbers']} numbers for {about['image_numbers']}",
+        "training set": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
         "trained": f"{len(history)} epochs, {about['steps']:,} steps, {about['train_seconds']:.1f} s" if history else "",
         "loss": f"{recipe['loss']}: training {last['train_loss']:.4f}, held out {last['held_out_loss']:.4f}" if last else "",
     }

@@ -45,7 +45,7 @@ def named_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         name = printable(str(path))
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise IsthmusError(f"Disk full while writing {name}: free some space and run the same command again.") from error
+            raise IsthmusError(f"Disk full while writing {name}. Free some space and run the same command again.") from error
         raise IsthmusError(f"Cannot write {name}: {(error.strerror or str(error)).lower()}.") from error
 
 
@@ -57,7 +57,7 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
         IsthmusError: If it cannot be written.
     """
     if not overwrite and (path.exists() if not path.is_dir() else any(path.iterdir())):
-        raise UsageError(f"{printable(str(path))} exists already: name another `out`, or add `overwrite=True`.")
+        raise UsageError(f"{printable(str(path))} exists already. Choose another `out`, or pass `overwrite=True`.")
     with named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = (path if path.is_dir() else path.parent) / f".{secrets.token_hex(6)}.part"

@@ -111,7 +111,7 @@ class TensorBoard(Callback):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise UsageError("TensorBoard is not installed. Install it: pip install 'isthmus[track]'.") from None
+            raise UsageError("This needs the extra 'track'. Install it: pip install 'isthmus[track]'.") from None
         self.writer: Any = SummaryWriter(str(folder))
 
     def on_epoch_end(self, progress: TrainingProgress) -> None:

@@ -133,7 +133,7 @@ class Search:
             raise
         except Exception as error:  # Optuna raises what it likes on damaged files: KeyError, JSONDecodeError, ...
             name = printable(str(journal))
-            raise IsthmusError(f"{name} is damaged ({type(error).__name__}): add `overwrite=True` to begin anew.") from error
+            raise IsthmusError(f"{name} is damaged ({type(error).__name__}). Pass `overwrite=True` to start over.") from error
         for size, study in self.studies.items():
             for left in self._trials(size, "RUNNING"):
                 chosen = left.system_attrs.get("fixed_params", left.params)
@@ -183,7 +183,7 @@ class Search:
             error = self._error(model, "choose")
             trial.set_user_attr("mse", self._error(model, "test"))
         except TrialPruned:
-            verdict = f"ended after {trainer.state.epoch} of {recipe.epochs} epochs, as others were better by then"
+            verdict = f"ended early, after {trainer.state.epoch} of {recipe.epochs} epochs"
         except DivergenceError:
             verdict = "diverged"
         finally:
@@ -233,8 +233,8 @@ class Search:
         middle = self.code or 2 ** round(math.log2(max(1, values / VALUES_PER_NUMBER)))
         if min(self.unit) > min(middle, values):
             raise UsageError(
-                f"A {self.base.model} code of these images has at least {min(self.unit)} numbers, not {middle}: "
-                "give a larger `code`, or `model` dense."
+                f"A {self.base.model} code of these images has at least {min(self.unit)} numbers, not {middle}. "
+                'Pass a larger `code`, or `model="dense"`.'
             )
         return sorted({size for share in SIZES if min(self.unit) <= (size := max(1, round(middle * share))) <= values})
 

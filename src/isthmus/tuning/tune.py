@@ -98,8 +98,8 @@ def tune(
             ) from None
         if not search.tried():
             raise IsthmusError(
-                f"No training of {base.epochs} epochs came to its end in {search.spent_seconds():.0f} seconds: "
-                "give a larger budget, or fewer `epochs` with `overwrite=True`."
+                f"No training of {base.epochs} epochs finished in {search.spent_seconds():.0f} seconds. "
+                "Pass a larger budget, or fewer `epochs` with `overwrite=True`."
             )
         return _write(search, folder)
 
@@ -108,14 +108,16 @@ def _check_options(base: Recipe, code: int | None, trials: int | None, budget: s
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError:
-        raise UsageError("Optuna is not installed: pip install 'isthmus[tune]'.") from None
+        raise UsageError("This needs the extra 'tune'. Install it: pip install 'isthmus[tune]'.") from None
     if base.budget:
-        raise UsageError(f"Trials are compared after as many epochs each: give `epochs`, not the recipe's budget of {base.budget}.")
+        raise UsageError(
+            f"Trials need the same number of epochs each. Pass `epochs` instead of the recipe's budget of {base.budget}."
+        )
     for name, value in {"code": code, "trials": trials}.items():
         if value is not None and value < 1:
-            raise UsageError(f"`{name}` must be a number from 1 up, not {value}.")
+            raise UsageError(f"`{name}` must be 1 or more, not {value}.")
     if not budget and not trials:
-        raise UsageError('Say how long to look: `budget="20m"`, or `trials=50`.')
+        raise UsageError('A search needs a limit. Pass `budget="20m"` or `trials=50`.')
 
 
 def _write(search: Search, folder: Path) -> Tuned:
@@ -133,7 +135,7 @@ def _write(search: Search, folder: Path) -> Tuned:
     )
     recipe = json.dumps(tuned.chosen.recipe.to_json(), indent=2)
     write_whole(folder / "recipe.json", recipe.encode())
-    write_report(folder, "How small a code, for how small an error", _sections(search, tuned))
+    write_report(folder, "Code size against error", _sections(search, tuned))
     return tuned
 
 
@@ -145,11 +147,11 @@ def _sections(search: Search, tuned: Tuned) -> list[Section]:
         Section(
             "",
             [
-                f"Learned from {len(search.learned):,} images ({data['title']}), each training {search.base.epochs} epochs long, "
+                f"Trained on {len(search.learned):,} images ({data['title']}), for {search.base.epochs} epochs each, "
                 f"to undo {search.base.corruption} with {search.base.model} models. {trials}",
-                f"A recipe is chosen by its mean squared error on {len(search.measured['choose']):,} other training images. "
-                f"All errors here are measured on {len(search.measured['test']):,} test images, which neither training nor choice "
-                "has seen. PCA, principal components with as many numbers, learned from the same images.",
+                f"isthmus chooses a recipe by its mean squared error on {len(search.measured['choose']):,} other training images. "
+                f"All errors here are measured on {len(search.measured['test']):,} test images, which neither training nor "
+                "selection used. The baseline is PCA with as many components, fitted to the same training images.",
             ],
             [frontier_table(tuned.to_json())],
             [
@@ -161,13 +163,13 @@ def _sections(search: Search, tuned: Tuned) -> list[Section]:
                         sorted(tuned.pca_mse.items()),
                         (tuned.chosen.numbers, tuned.chosen.mse),
                     ),
-                    "Every training that came to its end, the best for their size joined; the ring is the chosen one.",
+                    "Every finished trial. The line joins the best for each size; the ring marks the chosen recipe.",
                 )
             ],
         ),
         Section(
             "The chosen recipe",
-            ["It is in recipe.json; isthmus train DATA `recipe` recipe.json `out` model.safetensors takes it."],
+            ["Train with it: isthmus train DATA --recipe recipe.json --out model.safetensors"],
             [Table(("field", "value"), [(name, str(value)) for name, value in tuned.chosen.recipe.to_json().items()])],
         ),
     ]
