@@ -1,4 +1,4 @@
-"""What this machine is to isthmus: where it computes, how fast that is, and what makes it slow."""
+"""What this machine offers: the device, its speed, and likely bottlenecks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong by a user's hand, one class per exit status, and what a caller may want to tell apart.
+"""Exceptions and warnings: one class per exit status, and what a caller may need to tell apart.
 
 Every message is one sentence or two: what was wrong, with which value, what is accepted, what to do next.
 The command line prints it and exits with the class's `exit_status`; Python callers catch `IsthmusError`, a `ValueError`.

@@ -1,4 +1,4 @@
-"""scikit-learn's shape of the same thing: `Autoencoder` and `Denoiser`, for pipelines, grid searches and tables.
+"""scikit-learn estimators: `Autoencoder` and `Denoiser`, for pipelines, grid searches and tables.
 
 A row of a table is an image too: of one line, unless `image_shape` says more. What the core wants in [0, 1] has any range here;
 it is learned, and comes back. scikit-learn's conventions: `__init__` stores, what is learned ends in an underscore.

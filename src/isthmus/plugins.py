@@ -1,4 +1,4 @@
-"""Registries that others can add to: by a decorator, or by an entry point of an installed package.
+"""Registries that others can extend: by a decorator, or by an entry point of an installed package.
 
 A package declares, in its pyproject.toml, `[project.entry-points."isthmus.corruptions"] dim = "my_package:Dim"`; the groups are
 `isthmus.corruptions`, `isthmus.networks` and `isthmus.tasks`. A command line and a model file then know the name.

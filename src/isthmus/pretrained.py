@@ -1,4 +1,4 @@
-"""The models that come with isthmus, by name."""
+"""The models that ship, by name."""
 
 from __future__ import annotations
 

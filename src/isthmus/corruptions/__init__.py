@@ -1,4 +1,4 @@
-"""What is done to a clean image, so that a model can learn to undo it."""
+"""Corruptions: what happens to a clean image, for a model to undo."""
 
 from isthmus.corruptions.base import Chain, Corruption, Nothing, parts_of
 from isthmus.corruptions.camera import Blur, CameraNoise, FilmGrain, Grayscale, Sharpen

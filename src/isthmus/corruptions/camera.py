@@ -1,4 +1,4 @@
-"""What cameras and film do to a whole image: blur, no color, the noise of a sensor and of its processing, grain, sharpening."""
+"""Corruptions of cameras and film: blur, no color, sensor noise and its processing, grain, sharpening."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One corruption or another, and in another order: what has happened to real pictures differs from picture to picture."""
+"""One corruption or another, or several in random order: real pictures differ in their history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What image files do to an image: JPEG's blocks and rounded colors, WebP's smears."""
+"""Corruptions of image files: JPEG and WebP artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a colorizer is told: the color of a few places."""
+"""Color hints for a colorizer: the color of a few places."""
 
 from __future__ import annotations
 

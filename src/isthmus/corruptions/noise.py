@@ -1,4 +1,4 @@
-"""What sensors and chance do to single values."""
+"""Noise on single values: Gaussian, Poisson, salt and pepper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time does to prints and slides: colors fade, scratches and dust appear."""
+"""Corruptions of old prints and slides: faded colors, scratches and dust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The corruptions by name, and how they are written as text.
+"""The registry of corruptions, and their notation as text.
 
 A corruption is a small value object: called with a batch `(B, C, H, W)` in [0, 1] and a `torch.Generator`, it returns the network's
 input, `(B, C', H, W)`. It does so in two steps: `damage` makes what a user has (a small image, a gray one), `to_model_input` makes

@@ -1,4 +1,4 @@
-"""Other sizes: fewer pixels, which a model enlarges; and the resizing by which programs spread noise and move JPEG's blocks."""
+"""Changes of size: downscaling for super-resolution, and the resizing that correlates noise and moves JPEG's blocks."""
 
 from __future__ import annotations
 

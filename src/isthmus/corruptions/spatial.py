@@ -1,4 +1,4 @@
-"""What happens to parts of an image: some are painted over, some are moved."""
+"""Corruptions of parts of an image: masks, erased squares, warps."""
 
 from __future__ import annotations
 

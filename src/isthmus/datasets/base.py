@@ -1,4 +1,4 @@
-"""What every source of images gives: a `Dataset` in memory, and the same kind of data written again.
+"""What every source of images offers: a `Dataset` in memory, and writing the same kind of data again.
 
 A source does two things: it reads images of one size into memory (`read`), and it writes the same kind again with every image
 changed (`rewrite`): as many, in the same order, of the same shape and type, with the same names and labels.

@@ -1,4 +1,4 @@
-"""Data sets with a name: where their files lie, and what they must be.
+"""Datasets by name: where their files are, and their checksums.
 
 A file is looked for in the user's data folder, then in the cache, then on the usual public mirrors. What is downloaded must
 have the SHA-256 pinned here, or it is deleted. Two sets need no download: `mnist-5k` ships, and `digits` comes with scikit-learn.

@@ -1,4 +1,4 @@
-"""Many images: a folder, an array, .npz, .npy, IDX files, or a name. `open_data` tells which."""
+"""`open_data`: a folder, an array, .npz, .npy, IDX files, or a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's own before and after: two sources whose images belong together, read as one whose images hold both."""
+"""Pairs of degraded and clean images: two sources, read as one."""
 
 from __future__ import annotations
 

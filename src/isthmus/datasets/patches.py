@@ -1,4 +1,4 @@
-"""Squares cut from pictures of any size, to learn from: each picture is decoded once, and may be on disk afterwards.
+"""Patches cropped from pictures of any size; each picture is decoded once, and may be mapped from disk.
 
 What is cut is a function of the square's number and a seed. It may lie anywhere in its picture, in any of the eight orientations.
 """

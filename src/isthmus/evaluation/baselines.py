@@ -1,4 +1,4 @@
-"""What a person would use instead of a model: components of the images for a code, classical filters for each kind of damage.
+"""The baselines: PCA for a code, classical filters for each kind of degradation.
 
 Which filter is fair against what was measured, on photographs: non-local means also make JPEG's blocks weaker (0.2 to 0.7 dB), a
 median and wavelets make them worse, unless there is noise as well. All filters that want a strength are told the true one.

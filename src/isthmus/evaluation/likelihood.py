@@ -1,4 +1,4 @@
-"""How likely a VAE finds images: the evidence lower bound, and the tighter importance-weighted one.
+"""The likelihood of images under a VAE: the evidence lower bound, and the importance-weighted bound.
 
 Source: Kingma and Welling (2014) for the bound; Burda, Grosse and Salakhutdinov (2016), equation 8, for the weighted one.
 """

@@ -1,4 +1,4 @@
-"""How good a restored image is: one value per image, from arrays `(n, C, H, W)` in [0, 1].
+"""Metrics of restored images: one value per image, from arrays `(n, C, H, W)` in [0, 1].
 
 Each metric takes the restored and the clean images and returns `(n,)` float64. Numpy only, so that a model, PCA and a
 classical filter are all measured by the same lines. However large an image is, little memory beside its own is needed.

@@ -1,4 +1,4 @@
-"""Which images are unlike those that a model has learned from: three scores, and how rare they are among held-out images.
+"""Anomalies: scores of how unlike the training set images are, and their p-values among held-out images.
 
 Two scores are those of `Model.compare`: the error of what the model gives back, and the surprise of the code. An autoencoder may
 give back well what it has never seen, if it is simple enough; a code may lie among the others although the image is strange. The

@@ -1,4 +1,4 @@
-"""What a code is good for, by the usual test: simple classifiers that see only the code, beside pixels and PCA.
+"""The probe: simple classifiers that see only the latent code, compared with pixels and PCA.
 
 Labels are used here and nowhere else: to fit the classifiers, after all learning of the autoencoder is done.
 """

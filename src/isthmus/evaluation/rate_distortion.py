@@ -1,4 +1,4 @@
-"""What few bytes cost: a model's codes beside PCA, JPEG and WebP."""
+"""Rate against distortion: a model's codes compared with PCA, JPEG and WebP, in real bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scorecard: how good a model is, always beside what a person would use instead.
+"""The scorecard: a model's scores, always compared with baselines.
 
 What that is, `alternatives` says for each kind of damage. All are measured on the same images, and filters are told how strong the
 damage is. Images of one size are measured together, pictures of several sizes one by one; a score is the mean over images.

@@ -1,4 +1,4 @@
-"""What a model is measured on: clean images, what a person has of them at work, and what the model sees of that.
+"""The test images of a scorecard: clean, degraded as in use, and as the network gets them.
 
 Images of one size are looked at together. A model that has learned from squares cut from larger pictures is given whole pictures,
 one after the other, each in its own size: no more than one of them is in memory.

@@ -1,1 +1,1 @@
-"""Models for elsewhere: ONNX and the hub."""
+"""Models for other programs: ONNX and the hub."""

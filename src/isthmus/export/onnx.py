@@ -1,4 +1,4 @@
-"""A model as ONNX files, for engines that know nothing of isthmus: whole, and its encoder and decoder where they stand alone.
+"""Export to ONNX: the whole model, and its encoder and decoder where codes alone give images.
 
 Each file is compared with the model itself on real images before it is written. With `quantize`, a second file of the whole has
 its numbers in 8 bits, and what that costs and gains is measured.

@@ -1,1 +1,1 @@
-"""A network at work: inputs, tiles, device, and what is known of the training data."""
+"""Running a network: inputs, tiles, device, and the novelty statistics."""

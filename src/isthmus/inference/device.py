@@ -1,4 +1,4 @@
-"""Where a model computes, and in which arithmetic: what the machine has decides."""
+"""The choice of device and of arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network at work: in parts that a processor's cache holds, in tiles where a picture is large, in the arithmetic that is fast."""
+"""The engine: passes images through a network in chunks that fit the cache, and large pictures in tiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user gives a model: any kind of image, checked and brought into a batch, and returned as the same kind."""
+"""User input of any kind: checked, turned into a batch, and returned as the same kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a picture too large for memory is cut: tiles that overlap by all that a pixel depends on, so that no seam can be seen."""
+"""Tiles: they overlap by the receptive radius, so no seam can be seen."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What can be done with codes: few bytes, files, walks."""
+"""Using latent codes: few bytes, files, walks."""

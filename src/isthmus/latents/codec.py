@@ -1,4 +1,4 @@
-"""Codes as few bytes, and what that costs: a quantizer, an entropy coder, and both beside PCA, JPEG and WebP.
+"""Latent codes in few bytes: a quantizer and an entropy coder.
 
 Lossy: a code is not the image, and a quantized code is not the code. The quantizer has one step for all numbers, so that numbers
 that vary little cost little; the entropy coder is constriction's range coder. There are no tables to store: how probable a level

@@ -1,4 +1,4 @@
-"""New images, and ways between images: walks, one number of the code at a time, and the plane on which the codes lie best.
+"""Exploring the latent space: walks, traversals, and the plane of the widest directions.
 
 All give `(n, C, H, W)` float32 images, which `write_images` puts on disk: one sheet, an .npz, or a folder.
 """

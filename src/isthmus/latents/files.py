@@ -1,4 +1,4 @@
-"""Codes on disk: images to an .npz of codes, plain or compressed, and back to images."""
+"""Latent codes on disk: images to an .npz of codes, plain or compressed, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between encoder and decoder: a point, or a distribution.
+"""The bottleneck between encoder and decoder: a point or a distribution.
 
 An encoder ends in plain numbers; the code says how many of them make one number of the code (`outputs_per_number`), and turns
 them into what the decoder reads: `point` for work, where an image has one code, and `draw` for learning, where chance may enter.

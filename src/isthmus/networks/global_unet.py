@@ -1,4 +1,4 @@
-"""A U-Net that sees the whole picture at a working size: what color a thing has, the whole scene says.
+"""A U-Net that sees the whole picture at a working size: the color of a thing depends on the scene.
 
 However large a picture is, its shorter side is brought to `WORKING` pixels; the output has a quarter of that resolution. Whoever
 uses the output enlarges it and joins it with the picture's own detail (`isthmus.networks.losses` does, with the lightness).

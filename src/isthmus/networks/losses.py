@@ -1,4 +1,4 @@
-"""How far an output is from the clean image, by name.
+"""The losses by name: how far an output is from the ground truth.
 
 A loss also says what the model's output means: logits (the image is their sigmoid), the image's values themselves, or its colors.
 Torch is imported where it computes, so that the names are there without it.

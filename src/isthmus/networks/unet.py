@@ -1,4 +1,4 @@
-"""The photographic autoencoder: residual 3x3 convolutions at half and at quarter resolution, with detail carried around the code.
+"""The photographic autoencoder: residual 3x3 convolutions at half and quarter resolution, with detail passed around the code.
 
 Made for a processor: dense 3x3 convolutions on few, wide pixels are what it computes fastest. The image's 2 x 2 pixels become
 channels, so that no layer works at full resolution; the output is what it sees plus a correction.

@@ -1,4 +1,4 @@
-"""What to train and how."""
+"""Recipes: what to train and how."""
 
 from isthmus.recipes.presets import PRESETS, base_fields, find_recipe
 from isthmus.recipes.recipe import Recipe

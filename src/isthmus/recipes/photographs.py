@@ -1,4 +1,4 @@
-"""How to train on photographs: what real pictures have been through, and when the network for photographs is the right one.
+"""Recipes for photographs: realistic corruptions, and when to use the network for photographs.
 
 The corruptions here are those that the models that ship were trained to undo. Each is one line of text, which anyone can change.
 

@@ -1,4 +1,4 @@
-"""The tasks by name: the project on one screen.
+"""The tasks by name.
 
 A task is a corruption to undo: from a batch of clean images it makes the network's input, and the clean image is the target.
 Where no clean image is degraded (pairs, noisy images alone), the task says so by its target. The training loop knows nothing else.

@@ -1,4 +1,4 @@
-"""What a model file remembers of its training, besides the recipe."""
+"""What a model file holds about its training, besides the recipe."""
 
 from __future__ import annotations
 

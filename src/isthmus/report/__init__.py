@@ -1,1 +1,1 @@
-"""What a person reads: figures, tables, pages."""
+"""Figures, tables and HTML reports."""

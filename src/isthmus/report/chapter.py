@@ -1,4 +1,4 @@
-"""The textbook chapter, whole: its three models, its figures, its numbers beside ours, on one page; and what lies beyond it."""
+"""`reproduce`: the textbook chapter's three models, their figures, and their numbers compared with the book's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures: each function draws one figure and returns it as PNG bytes.
+"""Figures: each function draws one and returns PNG bytes.
 
 One look for all: no frames around images, few colors that are told apart without color vision, labels beside the lines.
 """

@@ -1,4 +1,4 @@
-"""A page about any model: what it gives, where it fails, how it learned, where its codes lie, what they are good for."""
+"""The report about any model: scores, failures, training curve, latent space, probe."""
 
 from __future__ import annotations
 

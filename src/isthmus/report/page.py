@@ -1,4 +1,4 @@
-"""One self-contained HTML page of texts, tables and figures: it requests nothing, and can be kept or mailed."""
+"""One self-contained HTML page of texts, tables and figures; it requests nothing."""
 
 from __future__ import annotations
 

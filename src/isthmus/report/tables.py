@@ -1,4 +1,4 @@
-"""Results as tables, for a page or a terminal: what is shown of a scorecard, of the chapter, of a model, of data."""
+"""Results as tables, for a page or a terminal."""
 
 from __future__ import annotations
 

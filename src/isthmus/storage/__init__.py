@@ -1,1 +1,1 @@
-"""Bytes on disk: whole files, model files, a training's folder. Nothing here knows of images."""
+"""Bytes on disk: whole files, model files, a training's folder; nothing about images."""

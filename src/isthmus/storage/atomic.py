@@ -1,4 +1,4 @@
-"""Files, written whole or not at all, and never over what is there.
+"""Atomic writes: a file is written whole or not at all, and overwrites nothing unasked.
 
 Every room that writes does it through here, so that a full disk, a kill or a second run leaves the old file or none.
 """

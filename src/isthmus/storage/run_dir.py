@@ -1,4 +1,4 @@
-"""The folder of one training: what survives when the training does not.
+"""The folder of one training: checkpoints, metrics and a lock.
 
 `digits.safetensors` is trained in `digits.run/`: two checkpoints, the newest and the one before; `metrics.jsonl`, one line per
 epoch; and a lock, which the system releases even when the process is killed.

@@ -1,1 +1,1 @@
-"""Training: the loop, its batches, and the door to both."""
+"""Training: `train`, the loop, its batches, and callbacks."""

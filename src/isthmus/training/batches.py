@@ -1,4 +1,4 @@
-"""What a step learns from: some images of a data set, as floats on the device, whole or cut from larger ones."""
+"""Batches on the device: images of a dataset as floats, whole or cropped from larger ones."""
 
 from __future__ import annotations
 

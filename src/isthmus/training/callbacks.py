@@ -1,4 +1,4 @@
-"""Who watches a training: callbacks, and those that come along (a progress bar, TensorBoard)."""
+"""Callbacks: the protocol, a progress bar, TensorBoard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the learning rate goes over a training, by name; a schedule sees only the share of the training that is done."""
+"""Learning rate schedules by name; each depends only on the share of the training that is done."""
 
 from __future__ import annotations
 

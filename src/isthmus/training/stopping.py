@@ -1,4 +1,4 @@
-"""How work is stopped: by an event that a caller sets from any thread, or by a signal."""
+"""Cancellation: an event that a caller sets from any thread, or a signal."""
 
 from __future__ import annotations
 

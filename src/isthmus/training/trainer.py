@@ -1,4 +1,4 @@
-"""A recipe at work on a data set: a `Trainer` sets up, fits, validates and saves, in this order.
+"""The training loop: a `Trainer` sets up, fits, validates and saves, in this order.
 
 The order of the images and the noise are functions of (seed, epoch, position), never of what happened before, so that a run
 that was killed and resumed ends with the same weights, bit for bit, as one that was not.

@@ -1,4 +1,4 @@
-"""What a training minimizes, measured on images that it has not seen."""
+"""The training loss on held-out images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tuning: which recipe has the smallest error for its size of code."""
+"""Tuning hyperparameters: the recipe with the smallest error for its code size."""
 
 from isthmus.tuning.frontier import Tried, Tuned, choose, find_frontier
 from isthmus.tuning.search import Search

@@ -1,4 +1,4 @@
-"""What a tuning has found: the frontier of code size against error, and which of its points is chosen.
+"""The results of a tuning: the frontier of code size against error, and the choice of a point on it.
 
 Source: Satopää et al. (2011) for the knee.
 """

@@ -1,4 +1,4 @@
-"""The search itself: Optuna proposes a recipe, it is trained, measured, and compared.
+"""The search: Optuna proposes a recipe; isthmus trains, measures and compares it.
 
 What a trial is depends on the seed and on the trials before it only, so that a tuning that was killed and resumed tries the same
 recipes.

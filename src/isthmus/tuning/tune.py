@@ -1,4 +1,4 @@
-"""Tuning: which recipe has the smallest error for its size of code. `tune` is the door; `search.py` tries, `frontier.py` chooses.
+"""`tune`: search for the recipe with the smallest error for its code size.
 
 Optuna keeps a study for every size of code that is tried, all in one journal: in each, TPE proposes layers, units, loss and rate,
 and the median rule ends trainings that lag behind. (One study with two aims could end none early.) What is best for a size is
