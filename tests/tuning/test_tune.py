@@ -1,3 +1,4 @@
+import itertools
 import json
 import logging
 import re
@@ -185,14 +186,27 @@ def test_a_kill_between_any_two_writes_changes_nothing(small_digits, tmp_path, m
         assert recipes_of(tune(small_digits, out=folder.parent, resume=True, **options)) == recipes_of(whole), lines[kept]
 
 
-def test_a_budget_ends_the_search_and_what_was_spent_counts(small_digits, tmp_path):
+@pytest.fixture
+def clock(monkeypatch):
+    """Return what sets how many seconds pass between two looks at the clock."""
+
+    def set_clock(seconds):
+        ticks = itertools.count()
+        monkeypatch.setattr("isthmus.tuning.search.time.monotonic", lambda: next(ticks) * seconds)
+
+    return set_clock
+
+
+def test_a_budget_ends_the_search_and_what_was_spent_counts(small_digits, tmp_path, clock):
+    clock(0.01)
     first = tune(small_digits, out=tmp_path, budget="3s", **SHORT)
-    assert first.seconds >= 3
+    assert 3 <= first.seconds < 4, "by this clock"
     again = tune(small_digits, out=tmp_path, budget="3s", resume=True, **SHORT)
     assert (again.seconds, recipes_of(again)) == (first.seconds, recipes_of(first))
 
 
-def test_a_budget_too_short_for_one_training_is_told_and_counts_when_resumed(small_digits, tmp_path):
+def test_a_budget_too_short_for_one_training_is_told_and_counts_when_resumed(small_digits, tmp_path, clock):
+    clock(0.001)
     for budget, resume in (("1s", False), ("3s", True)):
         message = f"No training of 100000 epochs finished in {budget[0]} seconds. Pass a larger budget"
         with pytest.raises(IsthmusError, match=message):
