@@ -52,9 +52,9 @@ class Checkup:
     extras: dict[str, bool]
     """Which extras are installed."""
     seconds_per_megapixel: dict[str, float]
-    """To clean a photograph, by arithmetic; the median of a few."""
+    """Time to denoise, by arithmetic; the median of a few."""
     remarks: tuple[str, ...]
-    """What is slow here and why, and what to do; none, where nothing is."""
+    """What is slow, why, and what to do."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -62,10 +62,10 @@ class Checkup:
 
 
 def diagnose(device: str = "auto") -> Checkup:
-    """Look at the machine, and take the time of the model that ships for photographs in color.
+    """Examine the machine, and time the model that denoises color photos.
 
     Args:
-        device: Where to compute: "auto", "cpu", "cuda" or "mps".
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
         UsageError: If there is no such device.

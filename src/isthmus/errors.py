@@ -23,7 +23,7 @@ class DivergenceError(IsthmusError):
 
 
 class UsageError(IsthmusError):
-    """An option, a name or a path that cannot be meant."""
+    """An invalid option, name or path."""
 
     exit_status = 2
 
@@ -35,7 +35,7 @@ class DataError(IsthmusError):
 
 
 class ModelFileError(IsthmusError):
-    """A model file that is not one, is damaged, or is newer than this version."""
+    """A file that is no model file, is damaged, or is newer than this version."""
 
     exit_status = 4
 

@@ -1,7 +1,7 @@
 """scikit-learn estimators: `Autoencoder` and `Denoiser`, for pipelines, grid searches and tables.
 
-A row of a table is an image too: of one line, unless `image_shape` says more. What the core wants in [0, 1] has any range here;
-it is learned, and comes back. scikit-learn's conventions: `__init__` stores, what is learned ends in an underscore.
+A row of a table is an image of one line, unless `image_shape` says otherwise. Values may have any range: `fit` learns it, and
+outputs have it again. scikit-learn's conventions hold: `__init__` stores, fitted attributes end in an underscore.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ PARTIAL_FIT_SHARE = 0.3
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A short code of each row or image, as a scikit-learn transformer.
 
-    X is a table `(n, values)`, or images `(n, H, W)` or `(n, C, H, W)`; its values may have any range, which `fit` learns over
-    all of X. Columns that mean different things should be scaled before, for example by scikit-learn's MinMaxScaler.
+    X is a table `(n, values)`, or images `(n, H, W)` or `(n, C, H, W)`. Its values may have any range, which `fit` learns over
+    all of X. Scale columns that mean different things first, for example with scikit-learn's MinMaxScaler.
 
     After `fit`: `model_`, the `isthmus.Model`, with `save`; `low_` and `high_`, the range; `image_shape_`, as (C, H, W).
 
@@ -95,24 +95,24 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     image_shape: tuple[int, ...] | None = None
     """(H, W) or (C, H, W) of the image that a row of a table holds; without it, an image of one line."""
     value_range: tuple[float, float] | None = None
-    """(low, high) of the values, where it is known, such as (0, 255); without it, the lowest and the highest of X."""
+    """(low, high) of the values, such as (0, 255); without it, the minimum and maximum of X."""
     hold_out: bool = True
-    """Whether every tenth row is kept out of learning, as everywhere in isthmus, so that the losses in `model_.info`, and what
-    novelty is measured against, are honest; with False, all rows are learned from."""
+    """Whether to hold out every tenth row, for the losses in `model_.info` and the novelty statistics; with False, `fit` trains on
+    all rows."""
     device: str = "auto"
-    """Where it computes: auto, cpu, cuda or mps."""
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
     random_state: int | np.random.RandomState | None = None
-    """Start of all chance; an integer is the recipe's seed, None draws one from NumPy's."""
+    """Random seed: an integer, or None for one from NumPy's global state."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from X, beginning anew.
+        """Train on X, from fresh weights.
 
         Args:
             X: `(n, values)`, `(n, H, W)` or `(n, C, H, W)`; clean, also for a denoiser, which adds the noise itself.
             y: Ignored.
 
         Raises:
-            UsageError: If a parameter cannot be meant.
+            UsageError: If a parameter is invalid.
             DataError: If X does not fit the parameters.
         """
         recipe = self._recipe()
@@ -122,16 +122,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn one more pass over X, from the weights learned so far, at a constant rate.
+        """Train for one more pass over X, from the present weights, at a constant learning rate.
 
-        The first call settles the range, to which later values are cut: give `value_range` if that matters. No row is held out.
+        The first call sets the range, and later values are clamped to it; pass `value_range` if that matters. No row is held out.
 
         Args:
             X: As for `fit`.
             y: Ignored.
 
         Raises:
-            UsageError: If a parameter cannot be meant, or does not fit the weights.
+            UsageError: If a parameter is invalid, or does not fit the weights.
             DataError: If X does not fit the parameters.
         """
         before: Model | None = getattr(self, "model_", None)
@@ -156,14 +156,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def transform(self, X: Any) -> Array:
-        """Return the codes of X, `(n, numbers)` float32; a code map is flattened."""
+        """Return the latent codes of X, `(n, numbers)` float32; a code map is flattened."""
         images = self._seen(X)
         if self.model_.corruption.stays_in_range:  # then the model cuts what is outside all the same
             images = images.clip(0, 1)
         return self.model_.encode(images).reshape(len(images), -1)
 
     def inverse_transform(self, X: Any) -> Array:
-        """Return what codes `(n, numbers)` stand for: float32 of the form and the range that X had in `fit`.
+        """Decode codes `(n, numbers)`: float32 with the shape and the range that X had in `fit`.
 
         Raises:
             DataError: If the codes do not have as many numbers as this model's.
@@ -175,14 +175,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self._values(self.model_.decode(codes.reshape(len(codes), *self.model_.code_shape())))
 
     def predict(self, X: Any) -> Array:
-        """Return what the model gives back for X, noise and all: float32, of X's form and range."""
+        """Return the model's output for X: float32, with X's shape and range."""
         seen = self._seen(X)
         return self._values(self.model_.engine.restore_inputs(seen))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return minus the mean squared difference between X and what the model gives back for it; higher is better.
+        """Return minus the mean squared error between X and the model's output; higher is better.
 
-        Where a corruption was learned to be undone, X is corrupted first, always with the same chance.
+        If the task has a corruption, X is corrupted first, always with the same random seed.
 
         Args:
             X: As for `fit`: clean.
@@ -273,9 +273,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Denoiser(Autoencoder):
-    """Rows or images without their noise: an `Autoencoder` whose task is to denoise.
+    """Denoises rows or images: an `Autoencoder` whose task is to denoise.
 
-    `fit` takes clean X and adds the noise itself, `predict` cleans what is noisy, `score` adds noise and compares.
+    `fit` takes clean X and adds the noise itself, `predict` denoises noisy X, `score` adds noise and measures the error.
 
     >>> X = np.random.default_rng(0).uniform(size=(100, 6))
     >>> Denoiser(noise=0.2, random_state=0).fit(X).predict(X).shape
@@ -283,4 +283,4 @@ class Denoiser(Autoencoder):
     """
 
     task: str = "denoise"
-    """What is learned."""
+    """The task."""

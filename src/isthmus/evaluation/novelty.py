@@ -67,19 +67,19 @@ def novelty(
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
 ) -> Novelty:
-    """Tell how strange images are to a model.
+    """Score how unlike a model's training set images are.
 
     Args:
-        model: What has learned from the images that count as usual.
-        data: Images as the model is given them at work, as `isthmus.datasets.open_data` takes them.
-        score: A name in `SCORES`; without it, "either" where the model has a density of codes of this size, else "error".
+        model: A model trained on the usual images.
+        data: Images as the model gets them at inference, as `open_data` takes them.
+        score: "either", "surprise" or "error"; by default, "either" if the model has a density of codes of this size, else "error".
         split: "train", "test" or "all".
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable.
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's images that may be unreadable.
 
     Raises:
         UsageError: If the score or the split is unknown.
-        DataError: If the data does not fit the model, or the model remembers nothing to compare with.
+        DataError: If the data does not fit the model, or the model has no novelty statistics.
     """
     if score:
         lookup("score", score, SCORES)

@@ -74,24 +74,23 @@ def probe(
     max_bad: float = MAX_BAD,
     seed: int = SEED,
 ) -> Probe:
-    """Compare simple classifiers on pixels, on PCA of the same size, and on a model's codes.
+    """Compare simple classifiers on a model's latent codes with those on pixels, and on PCA of the same size.
 
-    For a model that is given damaged images at work (`denoise`), classifiers of clean pixels also see the damaged test images, and
-    what the model restores of them. Its codes are those of clean images, or, where the damage changes the size or the channels,
-    of damaged ones.
+    For a model that restores (`denoise`), classifiers trained on clean pixels are also tested on the degraded test images and
+    on the restored ones. Its codes are those of clean images, or of degraded ones if degrading changes the size or the channels.
 
     Args:
-        model: What encodes.
-        data: Clean images with labels, as `isthmus.datasets.open_data` takes them; without a test set, every tenth is one.
-        labels: `(n,)`, where the data is an array.
+        model: The model whose codes are probed.
+        data: Clean images with labels, as `open_data` takes them; without a test set, every tenth is one.
+        labels: `(n,)`, if the data is an array.
         classifiers: Names in `CLASSIFIERS`.
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable.
-        seed: Of the damage.
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's images that may be unreadable.
+        seed: Random seed of the corruption.
 
     Raises:
         UsageError: If a classifier is unknown.
-        DataError: If the images are too few, or have no labels, or fewer than two different ones, or such as name no classes.
+        DataError: If there are too few images, no labels, fewer than two classes, or labels that are no classes.
     """
     source = open_data(data, data_dir, max_bad=max_bad)
     if labels is not None and isinstance(source, Arrays):

@@ -108,26 +108,26 @@ def evaluate(
     bound_samples: int = 0,
     rates: bool = False,
 ) -> Scorecard:
-    """Measure a model and what one would use instead.
+    """Measure a model and the baselines on the same images.
 
     Args:
         model: What to measure.
-        data: The images, clean; as `isthmus.datasets.open_data` takes them.
-        clean: The clean images, where `data` is your own damaged ones: with the same names, or in the same order.
+        data: The clean images, as `open_data` takes them.
+        clean: The clean images, if `data` holds your own degraded ones: with the same names, or in the same order.
         split: "train", "test" or "all". Without it: the test set if the data has one; the held-out tenth if the model was
             trained on the rest; else all.
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable.
-        seed: Of the corruption.
-        bound_samples: Importance samples for each image of the bound on its likelihood, which only a Gaussian code has; 0 for none.
-        rates: Also compress the clean images, by the model and by PCA, JPEG and WebP.
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's images that may be unreadable.
+        seed: Random seed of the corruption.
+        bound_samples: Importance samples per image for the likelihood bound of a Gaussian bottleneck; 0 for none.
+        rates: Also compare as compressors with PCA, JPEG and WebP.
 
     Returns:
         The scorecard; its first row is the model.
 
     Raises:
         DataError: If the data cannot be read or does not fit the model.
-        UsageError: If the split is unknown, or bounds or rates are asked of a model whose images have no one size.
+        UsageError: If the split is unknown, or bounds or rates are asked of a model for images of any size.
     """
     require("evaluate", "skimage", "pywt")
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)

@@ -117,7 +117,7 @@ def export_onnx(
         data: Real images to compare on, and to learn the ranges of 8-bit numbers from; without, a photograph of an astronaut
             (NASA), which is enough for a model of photographs.
         quantize: "int8" for a second file, `NAME.int8.onnx`.
-        data_dir: A folder that may hold the named data sets.
+        data_dir: Folder with named datasets.
         overwrite: Replace what is there.
 
     Raises:

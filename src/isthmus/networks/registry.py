@@ -30,14 +30,14 @@ class Architecture:
     hidden: tuple[int, ...]
     """Default widths of the encoder's hidden layers; the decoder mirrors them."""
     widths: tuple[int, int]
-    """Narrowest and widest hidden layers that are worth a try."""
+    """Narrowest and widest hidden layers that `tune` tries."""
     any_size: bool
-    """Whether it takes images of any height and width, not only the one that it was trained on."""
+    """Whether it takes images of any height and width, not only those of the training set."""
     working_size: int = 0
     """Pixels of the shorter side at which it sees a whole picture, however large; its output is then coarser than the image, and
     only a loss of colors fits. 0, where it sees the pixels themselves."""
     upright: bool = False
-    """Whether it matters to it what is above: it learns from pictures that are mirrored at most."""
+    """Whether orientation matters to it: training mirrors patches, and does not rotate them."""
     carries_detail: bool = False
     """Whether detail goes around the code, so that the code alone is no image."""
     bfloat16: bool
@@ -45,15 +45,15 @@ class Architecture:
     code_kind: str = "relu"
     """Default kind of code."""
     loss: str = "bce"
-    """Default of what is made small."""
+    """Default loss."""
     batch_size: int | None = None
     """Default images per step; None for as many as have `batch_pixels`."""
     batch_pixels: int = 1 << 16
     """Pixels per step, where no number of images is given."""
     learning_rate: float
-    """Default peak of the one-cycle schedule."""
+    """Default peak learning rate."""
     patch: int = 0
-    """Default side of the squares that it learns from; 0 for whole images."""
+    """Default side of the training patches; 0 for whole images."""
 
 
 NETWORKS: Registry[Architecture] = Registry(

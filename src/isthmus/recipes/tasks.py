@@ -16,7 +16,7 @@ class Task:
     """One row of the table."""
 
     corruption: Corruption
-    """What happens to the input, unless a recipe says otherwise."""
+    """What the model undoes, unless a recipe names another corruption."""
     learns: str
     """What the network learns to predict."""
     clean_input: bool = False

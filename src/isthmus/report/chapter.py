@@ -54,18 +54,18 @@ def reproduce(
 
     Args:
         out: The folder: `report.html`, its figures as PNGs, `results.json`, and three model files.
-        quick: Learn from the 5,000 digits that come with a package, in about a minute.
-        as_in_the_book: Take the book's schedule (140 epochs in all) instead of ours.
-        beyond: Also train what lies beyond the chapter: a better denoiser, one that enlarges digits, and one that completes them.
+        quick: Train on the 5,000 digits that ship, in about a minute.
+        as_in_the_book: Use the book's schedule (140 epochs in all).
+        beyond: Also train a better denoiser, an upscaler and an inpainter of digits.
         data_dir: A folder with `mnist/*.gz`.
-        device: "auto", "cpu", "cuda" or "mps".
-        seed: Start of all chance.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        seed: Random seed.
         overwrite: Replace what the folder holds.
-        resume: Go on with an unfinished run in the folder.
+        resume: Continue an unfinished run in the folder.
         progress: Whether to show progress on stderr; by default, on a terminal and in a notebook.
 
     Returns:
-        Every number of the page.
+        Every number of the report.
     """
     if quick and as_in_the_book:
         raise UsageError("Pass either `quick` or `as_in_the_book`, not both: the book's schedule needs its 60,000 images.")

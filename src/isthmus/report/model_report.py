@@ -63,10 +63,10 @@ def write_model_report(
 
     Args:
         model: Any model.
-        data: Clean images, as `isthmus.datasets.open_data` takes them; its test set, or every tenth image, is shown.
+        data: Clean images, as `open_data` takes them; its test set, or every tenth image, is shown.
         out: The folder.
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable.
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's images that may be unreadable.
         overwrite: Replace what the folder holds.
 
     Returns:

@@ -46,31 +46,31 @@ def tune(
     stop: threading.Event | None = None,
     **fields: Any,
 ) -> Tuned:
-    """Look for the recipe with the smallest error, for several sizes of code.
+    """Search for the recipe with the smallest error, for several code sizes.
 
-    Losses are compared by one error, the mean squared one of the images that the model gives.
+    One error compares all losses: the mean squared error of the output.
 
     Args:
         data: The images, as `train` takes them.
         out: The folder for `recipe.json`, `frontier.png`, `report.html`, and `trials.run/`, which resuming needs.
-        recipe: Name or JSON file of a recipe to begin from, which the fields change.
-        code: Numbers that the chosen code may have; half, a quarter, twice and four times as many are tried as well. Without it,
-            the knee of the frontier is chosen: its point farthest below the straight line between its ends, errors being drawn
+        recipe: The recipe to start from, its name or its JSON file, which the fields change.
+        code: Numbers of the chosen code; the search also tries a quarter, half, twice and four times as many. Without it, isthmus
+            chooses the knee of the frontier: the point farthest below the straight line between its ends, with the error drawn
             against the logarithm of the numbers.
-        budget: Time for all trials: 90s, 20m or 1h. The training under way is given up when it ends.
-        trials: Trials in all, those that end early included; of the two limits, the first that is reached ends the search.
-        resume: Go on with the tuning in `out`; where there is none, begin.
-        overwrite: Begin anew although `out` exists.
-        device: "auto", "cpu", "cuda" or "mps".
-        data_dir: A folder that may hold the named data sets.
-        max_bad: Share of a folder's pictures that may be unreadable; they are skipped and named.
+        budget: Time for all trials: 90s, 20m or 1h. It also ends the running training.
+        trials: Number of trials, including those that end early; the first limit that is reached ends the search.
+        resume: Continue the tuning in `out`; where there is none, start.
+        overwrite: Start over although `out` exists.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        data_dir: Folder with named datasets.
+        max_bad: Largest share of a folder's images that may be unreadable; isthmus skips and logs them.
         stop: Set it, from any thread, to stop after the current step.
-        **fields: Fields of `Recipe`, which all trials share; of hidden, loss and learning_rate they are what is tried first.
+        **fields: Fields of `Recipe`, which all trials share; hidden, loss and learning_rate are those of the first trial.
 
     Raises:
-        UsageError: If an option cannot be meant, or Optuna is missing.
-        IsthmusError: If another tuning cannot be resumed, or no training came to its end.
-        Interrupted: After SIGINT or SIGTERM, once the step is done and what was found is written.
+        UsageError: If an option is invalid, or Optuna is missing.
+        IsthmusError: If `out` holds another tuning, or no training finished.
+        Interrupted: After SIGINT or SIGTERM, or when `stop` is set, once the step is done and the results are written.
     """
     base = merge(recipe, fields).complete()
     budget_seconds = Recipe(budget=budget).budget_seconds or math.inf
