@@ -118,7 +118,7 @@ def test_what_lags_behind_is_ended_early(tuned):
     ended = [sentence for sentence in told if "ended early, after" in sentence]
     assert result.ended_early == len(ended) > 0
     assert len(result.tried) == 20 - len(ended)
-    assert all(re.search(r"ended after [23] of 4 epochs", sentence) for sentence in ended)
+    assert all(re.search(r"ended early, after [23] of 4 epochs", sentence) for sentence in ended)
 
 
 def test_the_page_has_the_frontier_beside_pca(tuned):
@@ -254,7 +254,7 @@ def test_a_damaged_journal_is_told(small_digits, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"Say how long to look"),
+        ({}, r"A search needs a limit"),
         ({"budget": "soon"}, "budget must be a time such as 90s, 10m or 1h, not soon"),
         ({"trials": -1}, "`trials` must be 1 or more, not -1"),
         ({"trials": 1, "code": -8}, "`code` must be 1 or more, not -8"),
