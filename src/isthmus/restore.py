@@ -53,8 +53,8 @@ class Restorer:
         models: One or more; of several, the last one takes images whose channels no model has.
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations.
-        mask: For an inpainting model: an array, or a picture file that is white where the images are missing.
-        hints: For a colorizer: an array, or a picture file whose opaque or colored pixels are colors to set.
+        mask: For an inpainting model: an array, or a picture or its file, white where the images are missing.
+        hints: For a colorizer: an array, or a picture or its file, whose opaque or colored pixels are colors to set.
         device: Where models that are given by file or name compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         memory: At most so many bytes for the process: large images go through in tiles. None for no limit.
     """
@@ -65,8 +65,8 @@ class Restorer:
         *,
         strength: float = 1.0,
         self_ensemble: bool = False,
-        mask: str | Path | Array | None = None,
-        hints: str | Path | Array | None = None,
+        mask: str | Path | Picture | Array | None = None,
+        hints: str | Path | Picture | Array | None = None,
         device: str = "auto",
         memory: int | None = None,
     ):
@@ -77,8 +77,9 @@ class Restorer:
         self.by_channels = {model.image_shape[0]: model for model in chosen}
         self.other = chosen[-1]
         self.strength, self.self_ensemble = strength, self_ensemble
-        self.mask = to_unit(read_picture(Path(mask)).pixels).mean(2) if isinstance(mask, str | Path) else mask
-        self.hints = _read_hints(Path(hints)) if isinstance(hints, str | Path) else hints
+        mask, hints = (read_picture(Path(told)) if isinstance(told, str | Path) else told for told in (mask, hints))
+        self.mask = to_unit(mask.pixels).mean(2) if isinstance(mask, Picture) else mask
+        self.hints = _hints_of(hints) if isinstance(hints, Picture) else hints
         self.hardly_changed = 0
         """How many images looked noisy, and hardly changed."""
 
@@ -119,9 +120,8 @@ def _hardly_changed(images: Array, restored: Array) -> int:
     return int(np.sum((noise > LOOKS_NOISY) & (change < HARDLY * noise)))
 
 
-def _read_hints(path: Path) -> Array:
+def _hints_of(picture: Picture) -> Array:
     """Return a picture's pixels, with its transparency as a fourth channel, `(H, W, C)`."""
-    picture = read_picture(path)
     if picture.alpha is None:
         return picture.pixels
     return np.dstack([np.repeat(picture.pixels, 3, 2) if picture.pixels.shape[2] == 1 else picture.pixels, picture.alpha])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from isthmus.datasets import open_data
 from isthmus.web.app import create_app
@@ -24,6 +24,7 @@ QUIET = (
 def browser():
     if not Path(CHROMIUM).exists():
         pytest.skip("needs Debian's package chromium, which make test installs")
+    expect.set_options(timeout=60_000)  # a busy machine is slow, not broken
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
@@ -82,3 +83,61 @@ def serving(web_models, digits_file, tmp_path):
 @pytest.fixture
 def address(serving):
     return serving()[0]
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Return what opens the page; at the end, it must not have complained, nor talked to anybody else."""
+    contexts, complaints = [], []
+
+    def visit(room="", **options):
+        contexts.append(browser.new_context(accept_downloads=True, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith((address, "blob:")) else complaints.append(request.url))
+        page.goto(f"{address}/{room}")
+        expect(page.locator("#tasks input").first).to_be_attached()
+        return page
+
+    visit.complaints = complaints
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def three(pictures):
+    return [pictures / f"0{index}.png" for index in (0, 1, 2)]
+
+
+@pytest.fixture
+def restored():
+    """Return what restores files on a page."""
+
+    def restored(page, files, model="denoise"):
+        page.check(f"[name=task][value={model}]")
+        page.set_input_files("#files", files)
+        page.locator("#run").click()
+        expect(page.locator("#restore-status")).to_have_text(f"{len(files)} restored")
+
+    return restored
+
+
+@pytest.fixture(scope="module")
+def hostile_address(web_models, digits_file, tmp_path_factory):
+    """One server for all requests of a file that mean it harm."""
+    app = create_app(ModelStore(web_models, "cpu"), source=open_data(digits_file), trainings=tmp_path_factory.mktemp("hostile"))
+    opened, address = threading.Event(), []
+
+    def tell(where):
+        address.append(where.rstrip("/"))
+        opened.set()
+
+    threading.Thread(target=serve, args=(app, "127.0.0.1", 0, tell), daemon=True).start()
+    assert opened.wait(20)
+    yield address[0]
+    app.state.jobs.close()
+    app.state.server.should_exit = True

@@ -11,10 +11,13 @@ import isthmus
 SMALL = {"model": "photographic", "hidden": [8], "code": 8, "patch": 16}
 
 
-def wait(address, name, *states, seconds=60):
+HTTP = httpx.Client(timeout=120)  # a busy machine is slow, not broken
+
+
+def wait(address, name, *states, seconds=300):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        told = httpx.get(f"{address}/api/trainings/{name}").json()
+        told = HTTP.get(f"{address}/api/trainings/{name}").json()
         if told["state"] in states:
             return told
         time.sleep(0.2)
@@ -23,36 +26,85 @@ def wait(address, name, *states, seconds=60):
 
 def begin(address, paths, budget, name="mine", **fields):
     order = {"name": name, "task": "denoise", "budget": budget, "fields": {"noise": 0.1, **SMALL, **fields}}
-    answer = httpx.post(f"{address}/api/trainings", json=order)
+    answer = HTTP.post(f"{address}/api/trainings", json=order)
     assert answer.status_code == 200, answer.text
     for path in paths:
         sent = {"image": (path.name, path.read_bytes(), "image/png")}
-        assert httpx.post(f"{address}/api/trainings/{name}/pictures", files=sent).status_code == 200
-    assert httpx.post(f"{address}/api/trainings/{name}/start").json()["state"] == "running"
+        assert HTTP.post(f"{address}/api/trainings/{name}/pictures", files=sent).status_code == 200
+    assert HTTP.post(f"{address}/api/trainings/{name}/start").json()["state"] == "running"
 
 
 def test_a_training_is_watched_stopped_goes_on_and_gives_a_model(address, pictures, tmp_path):
-    begin(address, sorted(pictures.glob("*.png")), "5s")
-    time.sleep(1)
-    end = time.monotonic() + 60
-    while not httpx.get(f"{address}/api/trainings/mine").json()["examples"] and time.monotonic() < end:
+    begin(address, sorted(pictures.glob("*.png")), "30s")
+    end = time.monotonic() + 300
+    while not HTTP.get(f"{address}/api/trainings/mine").json()["examples"] and time.monotonic() < end:
         time.sleep(0.2)
-    assert httpx.get(f"{address}/api/trainings/mine/examples").content[:4] == b"\x89PNG"
-    httpx.post(f"{address}/api/trainings/mine/stop")
+    assert HTTP.get(f"{address}/api/trainings/mine/examples").content[:4] == b"\x89PNG"
+    HTTP.post(f"{address}/api/trainings/mine/stop")
     stopped = wait(address, "mine", "stopped", "done")
     assert stopped["state"] == "stopped"
     assert stopped["curve"]
-    assert httpx.get(f"{address}/api/trainings/mine/model").status_code == 404
-    httpx.post(f"{address}/api/trainings/mine/start")
+    assert HTTP.get(f"{address}/api/trainings/mine/model").status_code == 404
+    HTTP.post(f"{address}/api/trainings/mine/start")
     done = wait(address, "mine", "done", "failed")
     assert (done["state"], done["message"]) == ("done", "")
     assert len(done["curve"]) > len(stopped["curve"])
-    (tmp_path / "home.safetensors").write_bytes(httpx.get(f"{address}/api/trainings/mine/model").content)
+    (tmp_path / "home.safetensors").write_bytes(HTTP.get(f"{address}/api/trainings/mine/model").content)
     model = isthmus.load(tmp_path / "home.safetensors")
     assert model.recipe.task == "denoise"
     sent = {"image": ("a.png", (pictures / "00.png").read_bytes(), "image/png")}
-    restored = httpx.post(f"{address}/api/restore", files=sent, data={"model": "mine"})
+    restored = HTTP.post(f"{address}/api/restore", files=sent, data={"model": "mine"})
     assert restored.status_code == 200  # it is among the models
+
+
+def test_a_training_survives_the_server_and_is_deleted(serving, pictures, tmp_path):
+    address, app = serving()
+    begin(address, sorted(pictures.glob("*.png"))[:4], "60s", name="long")
+    HTTP.post(f"{address}/api/trainings/long/stop")  # it has hardly begun to prepare
+    assert wait(address, "long", "stopped", "failed")["state"] == "stopped"
+    begin(address, sorted(pictures.glob("*.png")), "2s", name="short")
+    done = wait(address, "short", "done", "failed")
+    assert done["after_db"] > 0
+    assert done["before_db"] > 0
+    app.state.jobs.close()
+    later, _ = serving()
+    assert {one["name"]: one["state"] for one in HTTP.get(f"{later}/api/trainings").json()} == {"long": "stopped", "short": "done"}
+    again = HTTP.get(f"{later}/api/trainings/short").json()
+    assert again["curve"] == done["curve"]
+    assert HTTP.get(f"{later}/api/trainings/short/examples").content[:4] == b"\x89PNG"
+    assert "short" in [one["name"] for one in HTTP.get(f"{later}/api/models").json()]
+    taken = HTTP.post(f"{later}/api/trainings", json={"name": "short"})
+    assert taken.json()["detail"] == "There is a model called short already: choose another name."
+    assert HTTP.delete(f"{later}/api/trainings/short").json() == {"deleted": "short"}
+    assert not (tmp_path / "trainings" / "short").exists()
+    assert "short" not in [one["name"] for one in HTTP.get(f"{later}/api/models").json()]
+    HTTP.post(f"{later}/api/trainings/long/start")
+    refused = HTTP.delete(f"{later}/api/trainings/long")
+    assert refused.json()["detail"] == "The training long is running: stop it first."
+
+
+def test_the_curve_has_points_within_an_epoch(address, pictures):
+    begin(address, sorted(pictures.glob("*.png")), "6s", epochs=None, batch_size=1)
+    done = wait(address, "mine", "done", "failed")
+    assert done["state"] == "done", done["message"]
+    seconds = [second for second, _ in done["curve"]]
+    assert seconds == sorted(seconds)
+    assert len(seconds) >= 4
+    assert done["seconds"] >= 6
+
+
+def test_a_recipe_may_be_named(serving, tmp_path):
+    address, app = serving()
+    HTTP.post(f"{address}/api/trainings", json={"name": "a", "recipe": "vae", "budget": "5m"})
+    fields = app.state.jobs.get("a").fields
+    assert (fields["task"], fields["code_kind"], fields["budget"]) == ("reconstruct", "gaussian", "5m")
+    assert "epochs" not in fields or fields["epochs"] is None
+    (tmp_path / "own.json").write_text("{}")
+    file = HTTP.post(f"{address}/api/trainings", json={"name": "b", "recipe": str(tmp_path / "own.json")})
+    assert (file.status_code, "Unknown recipe" in file.json()["detail"]) == (400, True)  # none of the server's files is read
+    unknown = HTTP.post(f"{address}/api/trainings", json={"name": "b", "recipe": "vea"})
+    assert unknown.status_code == 400
+    assert "vae" in unknown.json()["detail"]
 
 
 def test_what_goes_wrong_is_told(serving, pictures, tmp_path):
@@ -63,8 +115,8 @@ def test_what_goes_wrong_is_told(serving, pictures, tmp_path):
     assert "broken.png is not a picture" in failed["message"]
     begin(address, sorted(pictures.glob("*.png")), "60s", name="killed")
     wait(address, "killed", "running")
-    second = httpx.post(f"{address}/api/trainings", json={"name": "second", "fields": SMALL}).json()
-    refused = httpx.post(f"{address}/api/trainings/{second['name']}/start")
+    second = HTTP.post(f"{address}/api/trainings", json={"name": "second", "fields": SMALL}).json()
+    refused = HTTP.post(f"{address}/api/trainings/{second['name']}/start")
     assert refused.json()["detail"] == "The training killed is running: wait for it, or stop it."
     app.state.jobs.get("killed").process.kill()
     assert "ended by itself (status -9)" in wait(address, "killed", "failed")["message"]
@@ -81,7 +133,7 @@ def test_what_goes_wrong_is_told(serving, pictures, tmp_path):
     ],
 )
 def test_mistakes_get_a_sentence(address, order, sentence, tmp_path):
-    answer = httpx.post(f"{address}/api/trainings", json=order)
+    answer = HTTP.post(f"{address}/api/trainings", json=order)
     assert answer.status_code == 400
     assert sentence in answer.json()["detail"]
     assert not (tmp_path / "trainings").exists()
@@ -89,15 +141,15 @@ def test_mistakes_get_a_sentence(address, order, sentence, tmp_path):
 
 def test_pictures_of_one_name_both_stay_and_others_are_refused(serving):
     address, app = serving()
-    httpx.post(f"{address}/api/trainings", json={"name": "a"})
+    HTTP.post(f"{address}/api/trainings", json={"name": "a"})
     for content in (b"one", b"two"):
-        httpx.post(f"{address}/api/trainings/a/pictures", files={"image": ("../../x.png", content, "image/png")})
+        HTTP.post(f"{address}/api/trainings/a/pictures", files={"image": ("../../x.png", content, "image/png")})
     kept = sorted(app.state.jobs.get("a").pictures.iterdir())
     assert [path.name for path in kept] == ["x-2.png", "x.png"]
     assert [path.read_bytes() for path in kept] == [b"two", b"one"]
-    refused = httpx.post(f"{address}/api/trainings/a/pictures", files={"image": ("x.exe", b"", "image/png")})
+    refused = HTTP.post(f"{address}/api/trainings/a/pictures", files={"image": ("x.exe", b"", "image/png")})
     assert refused.json()["detail"] == "x.exe is no picture that isthmus reads."
-    again = httpx.post(f"{address}/api/trainings", json={"name": "a"})
+    again = HTTP.post(f"{address}/api/trainings", json={"name": "a"})
     assert again.json()["detail"] == "There is a training called a already: choose another name."
 
 

@@ -42,7 +42,7 @@ VALIDATION_IMAGES = 1000
 """At most as many held-out images are looked at after each epoch."""
 
 REPORT_SECONDS = 0.1
-"""Time between two calls of `Callback.on_step`, at least."""
+"""Time between two calls of `Callback.on_step`, at least; between two checks, ten times as long."""
 
 GAIN_IMAGES = 64
 """Held-out images on which the gain of a model that restores is measured, at most."""
@@ -162,7 +162,7 @@ class Trainer:
                     raise self._diverged(run)
                 if state.position == self.steps_per_epoch:
                     self._end_epoch(run)
-                elif at_check and self.callbacks and now - last_report > REPORT_SECONDS:
+                elif self.callbacks and now - last_report > (REPORT_SECONDS if at_check else 10 * REPORT_SECONDS):
                     last_report = now
                     progress = self._progress(self.loss_sum.item() / max(1, state.position))
                     for callback in self.callbacks:

@@ -44,7 +44,7 @@ def create_app(
         trainings: Where trainings are kept.
         limits: What it takes.
     """
-    jobs = TrainingJobs(trainings or Path("isthmus-trainings"), store.device)
+    jobs = TrainingJobs(trainings or Path("isthmus-trainings"), store.device, store.add)
 
     @contextlib.asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
@@ -62,12 +62,13 @@ def create_app(
     )
     limits = limits or Limits()
     app.state.worker, app.state.jobs, app.state.limits = Worker(), jobs, limits
+    reader = Worker()
     for error, status in STATUSES.items():
         app.add_exception_handler(error, _refuse_with(status))
-    app.add_exception_handler(IsthmusError, _refuse_with(500))
+    app.add_exception_handler(IsthmusError, _refuse_with(507))  # such as a full disk
     app.add_exception_handler(RequestValidationError, _refuse_fields)
     app.add_exception_handler(MemoryError, _refuse_with(503, "There is not enough memory for this picture."))
-    app.include_router(model_routes(store, app.state.worker))
+    app.include_router(model_routes(store, app.state.worker, reader))
     app.include_router(exploration_routes(store, app.state.worker, source))
     app.include_router(training_routes(store, jobs))
     app.mount("/", StaticFiles(directory=PAGE, html=True))

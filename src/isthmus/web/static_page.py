@@ -19,7 +19,7 @@ from isthmus.storage.atomic import check_output, write_whole
 
 HERE = Path(__file__).parent
 
-SHARED = ("style.css", "icon.svg", "comparison.js", "files.js")
+SHARED = ("style.css", "icon.svg", "picture/viewer.js", "picture/gestures.js", "picture/files.js")
 """What this page has in common with the one that is served."""
 
 RUNTIME = "onnxruntime-web@1.22.0"
@@ -69,7 +69,7 @@ def export_page(model: Model, folder: Path, name: str, *, overwrite: bool = Fals
         contents["model.onnx"] = (Path(temporary) / "model.onnx").read_bytes()
     contents["model.json"] = json.dumps(about, indent=1).encode()
     contents |= {path.name: path.read_bytes() for path in (HERE / "standalone").iterdir()}
-    contents |= {file: (HERE / "page" / file).read_bytes() for file in SHARED}
+    contents |= {Path(file).name: (HERE / "page" / file).read_bytes() for file in SHARED}
     for file, content in contents.items():
         write_whole(folder / file, content)
     return [folder / file for file in sorted(contents)]

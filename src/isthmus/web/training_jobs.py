@@ -1,40 +1,43 @@
-"""Trainings that a page starts: each in a process of its own, which is told to stop and can go on, and which says how it goes."""
+"""Trainings that a page starts: each in a process of its own, which is told to stop and can go on, and which says how it goes.
+
+A training is a folder (`pictures/`, the model and its run, `training.json`, `examples.png`), so that a later server finds it.
+"""
 
 from __future__ import annotations
 
-import logging
+import json
 import multiprocessing
-import os
 import re
-import signal
+import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from isthmus import pretrained
-from isthmus.errors import Interrupted, IsthmusError, UsageError, printable
+from isthmus.errors import UsageError, lookup, printable
 from isthmus.imaging.picture import is_picture_name
-from isthmus.recipes import Recipe
+from isthmus.recipes import Recipe, base_fields
+from isthmus.recipes.presets import PRESETS
 from isthmus.storage.atomic import named_errors, write_whole
+from isthmus.web.training_process import learn
 
-TOLD_SECONDS = 0.5
-"""How often a training says how it goes."""
+SAVED_SECONDS = 5.0
+"""How often is written down how a training goes."""
 
 MOST_POINTS = 1000
 """Of a curve."""
 
-EXAMPLES, EXAMPLE_SIDE = 4, 96
-"""So many held-out images are shown as they become better, of large ones the middles."""
-
-ENDED = {"stopped", "done", "failed"}
-
 TASKS = ("denoise", "noisy", "upscale", "repair", "colorize", "inpaint", "reconstruct")
 """What a page offers: the tasks that need one folder of images."""
+
+
+NOTES, EXAMPLES = "training.json", "examples.png"
+KEPT = ("fields", "state", "told", "curve", "held_out", "message", "examples")
+"""What is written down of a training."""
 
 
 @dataclass
@@ -47,16 +50,38 @@ class Training:
     fields: dict[str, Any]
     state: str = "new"
     """"new", "running", "stopped", "done" or "failed"."""
-    told: dict[str, Any] = field(default_factory=lambda: {"share": 0.0, "seconds": 0.0})
+    told: dict[str, Any] = field(default_factory=lambda: {"phase": "", "share": 0.0, "seconds": 0.0})
+    """Of a running one, the phase: "preparing", "training" or "finishing"; PSNR of held-out images as "before_db", "after_db"."""
     curve: list[tuple[float, float]] = field(default_factory=list)
-    """(seconds, loss)."""
+    """(seconds, loss since the point before)."""
     held_out: list[tuple[float, float]] = field(default_factory=list)
     """(seconds, loss on images that are not learned from)."""
     message: str = ""
     """What went wrong, or what to know."""
-    examples: bytes = b""
-    """A PNG: rows of what the model sees, gives, and should give."""
+    examples: int = 0
+    """How often the examples have changed."""
     process: Any = None
+    asked: Any = None
+    """The event that asks its process for an end."""
+
+    @classmethod
+    def found(cls, folder: Path) -> Training | None:
+        """Return the training that an earlier server kept in a folder, if it did."""
+        try:
+            kept = json.loads((folder / NOTES).read_bytes())
+            training = cls(folder.name, folder, **{name: kept[name] for name in KEPT})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if training.state == "running":
+            training.state = "stopped"
+        if training.out.exists():
+            training.state = "done"
+        return training
+
+    def keep(self) -> None:
+        """Write down how it stands."""
+        with named_errors(self.folder):
+            write_whole(self.folder / NOTES, json.dumps({name: getattr(self, name) for name in KEPT}).encode())
 
     @property
     def pictures(self) -> Path:
@@ -79,23 +104,29 @@ class Training:
             "curve": self.curve,
             "held_out": self.held_out,
             "message": self.message,
-            "examples": len(self.examples),
+            "examples": self.examples,
             "file": printable(str(self.out)) if self.out.exists() else "",
             **self.told,
         }
 
 
 class TrainingJobs:
-    """All trainings of a server, one at a time.
+    """All trainings of a folder, one at a time.
 
     Args:
         folder: Where they are kept; it is made when the first one begins.
         device: Where they compute.
+        ready: Called with the file of each model that is ready.
     """
 
-    def __init__(self, folder: Path, device: str = "auto"):
-        self.folder, self.device = folder, device
-        self.trainings: dict[str, Training] = {}
+    def __init__(self, folder: Path, device: str = "auto", ready: Callable[[Path], Any] = lambda path: None):
+        self.folder, self.device, self.ready = folder, device, ready
+        kept = sorted(folder.glob(f"*/{NOTES}")) if folder.is_dir() else []
+        found = (Training.found(notes.parent) for notes in kept)
+        self.trainings = {training.name: training for training in found if training}
+        for training in self.trainings.values():
+            if training.state == "done":
+                ready(training.out)
 
     def get(self, name: str) -> Training:
         """Return a training.
@@ -107,14 +138,26 @@ class TrainingJobs:
             raise UsageError(f"There is no training {printable(name)}.")
         return self.trainings[name]
 
-    def begin(self, name: str, task: str, budget: str, fields: dict[str, Any]) -> Training:
+    def begin(self, name: str, task: str, budget: str, fields: dict[str, Any], recipe: str = "") -> Training:
         """Make room for a training's pictures.
+
+        Args:
+            name: What the model will be called.
+            task: One of `TASKS`; with a recipe, "" for its own.
+            budget: How long to train.
+            fields: Other fields of a recipe.
+            recipe: The name of a recipe whose fields are taken where none are given.
 
         Raises:
             UsageError: If the name is no name or is taken, or the task or a field cannot be meant.
         """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,59}", name):
             raise UsageError("A model's name has letters, digits, spaces, - and _, and begins with a letter or digit.")
+        if recipe:
+            lookup("recipe", recipe, PRESETS)  # no file of the server's
+            own = base_fields(recipe, {*fields, "budget", *(("task",) if task else ())})
+            task = task or own.pop("task", Recipe().task)
+            fields = {**own, **fields}
         if task not in TASKS:
             raise UsageError(f"The task must be one of {', '.join(TASKS)}, not {printable(task)}.")
         if foreign := fields.keys() & {"data", "clean", "task", "budget"}:
@@ -129,6 +172,7 @@ class TrainingJobs:
         training = Training(name, folder, {"task": task, "budget": budget, **fields})
         with named_errors(folder):
             training.pictures.mkdir(parents=True)
+        training.keep()
         self.trainings[name] = training
         return training
 
@@ -160,17 +204,37 @@ class TrainingJobs:
         if running:
             raise UsageError(f"The training {running} is running: wait for it, or stop it.")
         training.state, training.message = "running", ""
-        here, there = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        arguments = (there, str(training.pictures), str(training.out), {**training.fields, "device": self.device}, resume)
-        training.process = multiprocessing.get_context("spawn").Process(target=_learn, args=arguments, daemon=True)
+        training.told |= {"phase": "preparing"}
+        training.keep()
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe(duplex=False)
+        training.asked = context.Event()
+        fields = {**training.fields, "device": self.device}
+        arguments = (there, training.asked, str(training.pictures), str(training.out), fields, resume)
+        training.process = context.Process(target=learn, args=arguments, daemon=True)
         training.process.start()
         there.close()
-        threading.Thread(target=_listen, args=(training, here), daemon=True).start()
+        threading.Thread(target=self._listen, args=(training, here), daemon=True).start()
 
     def stop(self, training: Training) -> None:
-        """Ask a training to save itself and stop."""
-        if training.state == "running" and training.process.pid:
-            os.kill(training.process.pid, signal.SIGINT)
+        """Ask a training to save itself and stop; while it prepares, there is nothing to save."""
+        if training.state != "running":
+            return
+        training.asked.set()
+        if training.told["phase"] == "preparing":
+            training.process.terminate()
+
+    def delete(self, training: Training) -> None:
+        """Delete a training: the copies of its pictures, and its model.
+
+        Raises:
+            UsageError: If it is running.
+        """
+        if training.state == "running":
+            raise UsageError(f"The training {training.name} is running: stop it first.")
+        del self.trainings[training.name]
+        with named_errors(training.folder):
+            shutil.rmtree(training.folder)
 
     def close(self, seconds: float = 20.0) -> None:
         """Stop whatever is running, and wait until it has saved itself."""
@@ -180,27 +244,37 @@ class TrainingJobs:
             if training.process is not None:
                 training.process.join(seconds)
 
-
-def _listen(training: Training, pipe: Connection) -> None:
-    """Note what a training says, until its process ends."""
-    while True:
-        try:
-            told = pipe.recv()
-        except (EOFError, OSError):
-            break
-        training.examples = told.pop("examples", training.examples)
-        training.message = told.pop("message", training.message)
-        loss, validation, state = (told.pop(key, None) for key in ("loss", "validation", "state"))
-        training.told |= told
-        if loss is not None:
-            _note(training.curve, told["seconds"], loss)
-        if validation is not None:
-            _note(training.held_out, told["seconds"], validation)
-        if state:
-            training.state = state
-    training.process.join()
-    if training.state not in ENDED:
-        training.state, training.message = "failed", f"The training ended by itself (status {training.process.exitcode})."
+    def _listen(self, training: Training, pipe: Connection) -> None:
+        """Note what a training says, until its process ends."""
+        saved, state = time.monotonic(), ""
+        while True:
+            try:
+                told = pipe.recv()
+            except (EOFError, OSError):
+                break
+            if "examples" in told:
+                write_whole(training.folder / EXAMPLES, told.pop("examples"))
+                training.examples += 1
+            training.message = told.pop("message", training.message)
+            loss, validation, state = (told.pop(key, None) for key in ("loss", "validation", "state"))
+            training.told |= told
+            if loss is not None:
+                _note(training.curve, told["seconds"], loss)
+            if validation is not None:
+                _note(training.held_out, told["seconds"], validation)
+            if time.monotonic() - saved > SAVED_SECONDS:
+                training.keep()
+                saved = time.monotonic()
+        training.process.join()
+        if not state:
+            state = "stopped" if training.asked.is_set() else "failed"
+            if state == "failed":
+                training.message = f"The training ended by itself (status {training.process.exitcode})."
+        training.told["phase"] = ""
+        if state == "done":
+            self.ready(training.out)
+        training.state = state
+        training.keep()
 
 
 def _note(curve: list[tuple[float, float]], seconds: float, loss: float) -> None:
@@ -208,56 +282,3 @@ def _note(curve: list[tuple[float, float]], seconds: float, loss: float) -> None
     curve.append((seconds, loss))
     if len(curve) > MOST_POINTS:
         del curve[-2::-2]
-
-
-def _learn(pipe: Connection, pictures: str, out: str, fields: dict[str, Any], resume: bool) -> None:
-    """Train, in a process of its own."""
-    from isthmus.training.callbacks import Callback, TrainingProgress
-    from isthmus.training.train import train
-
-    if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl+C in the server's terminal is for the server, which then asks for a stop once
-    last = next_examples = 0.0
-    wait = 2.0
-
-    class Report(Callback):
-        def on_step(self, progress: TrainingProgress) -> None:
-            nonlocal last, next_examples, wait
-            now = time.monotonic()
-            if now - last < TOLD_SECONDS and progress.share < 1:
-                return
-            last = now
-            told: dict[str, Any] = {"share": min(1.0, progress.share), "seconds": progress.seconds, "loss": progress.loss}
-            if progress.validation is not None:
-                told["validation"] = progress.validation
-            if now >= next_examples:
-                told["examples"] = _drawn(*progress.preview(EXAMPLES))
-                wait *= 1.3  # in the beginning much changes
-                next_examples = time.monotonic() + wait
-            pipe.send(told)
-
-        def on_epoch_end(self, progress: TrainingProgress) -> None:
-            self.on_step(progress)
-
-    class Messages(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            pipe.send({"message": record.getMessage()})
-
-    logging.getLogger("isthmus").addHandler(Messages(logging.WARNING))
-    try:
-        train(pictures, out=out, resume=resume, callbacks=[Report()], progress=False, **fields)
-        pipe.send({"state": "done", "share": 1.0})
-    except Interrupted:
-        pipe.send({"state": "stopped"})
-    except (IsthmusError, MemoryError) as error:
-        pipe.send({"state": "failed", "message": str(error) or "Out of memory."})
-
-
-def _drawn(*rows: Any) -> bytes:
-    """Return images `(n, C, H, W)` in [0, 1] as a PNG, a row for each."""
-    from isthmus.imaging.arrays import from_unit, middle
-    from isthmus.imaging.picture import Picture, encode_picture
-    from isthmus.latents.explore import sheet_of
-
-    images = np.concatenate([from_unit(np.clip(middle(row, EXAMPLE_SIDE), 0, 1), np.dtype(np.uint8)) for row in rows])
-    return encode_picture(Picture(pixels=sheet_of(images, len(rows[0]))), "examples.png")

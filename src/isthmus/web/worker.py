@@ -24,26 +24,34 @@ class Worker:
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
+        self.shares: dict[str, float] = {}
+        """Of each job that has a name, the share that is done; -1 while it waits for its turn."""
         self.given_up = 0
         """Pieces of work whose clients had left."""
 
-    async def do(self, request: Request, work: Callable[[Callable[[float], None]], Result]) -> Result:
+    async def do(self, request: Request, work: Callable[[Callable[[float], None]], Result], job: str = "") -> Result:
         """Do work for a request.
 
         Args:
             request: Whose client waits.
-            work: Called in a thread, with what it calls now and then with the share that is done, and which raises `Gone`.
+            work: Called in a thread, with what it calls now and then with the share that is done, and which raises
+                `ClientDisconnected`.
+            job: A name under which `shares` tells how far it is.
 
         Raises:
-            Gone: If the client left before the work was done.
+            ClientDisconnected: If the client left before the work was done.
         """
         gone = threading.Event()
 
         def on_progress(share: float) -> None:
             if gone.is_set():
                 raise ClientDisconnected
+            if job:
+                self.shares[job] = share
 
         leaving = asyncio.ensure_future(_leaving(request))
+        if job:
+            self.shares[job] = -1.0
         try:
             async with self.turn:
                 if leaving.done():
@@ -58,6 +66,7 @@ class Worker:
             raise
         finally:
             leaving.cancel()
+            self.shares.pop(job, None)
 
 
 async def _leaving(request: Request) -> None:

@@ -1,16 +1,16 @@
 /** The room where a model's codes are walked among: a map, ways between pictures, inventions, the worst, a probe. */
 
 import { getBlob, getJson, part, postForm, postJson } from "./api.js";
-import { chosen } from "./files.js";
 
 const COLORS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
 const NEAR = 8; // pixels of the screen within which a dot is pointed at
 const MARGIN = 24;
+const MOST = 1000; // pictures that can be brought at once
 
 export function openExplore() {
   const $ = (id) => document.getElementById(id);
   const canvas = $("map");
-  let model = "", map = null, place = null, nearest = 0, from = null, decoding = false, again = false;
+  let model = "", map = null, place = null, nearest = 0, pinned = null, ends = null, decoding = false, again = false;
 
   const say = (text, warn = false) => {
     $("explore-status").textContent = text;
@@ -30,12 +30,19 @@ export function openExplore() {
 
   function offer(models) {
     const usable = models.filter((one) => one.codes_are_images);
-    $("explore-none").hidden = usable.length > 0;
-    $("explore-room").hidden = usable.length === 0;
+    usable.sort((one, other) => other.own - one.own);
     const before = $("explore-model").value;
     $("explore-model").replaceChildren(...usable.map((one) => new Option(`${one.name}: ${one.code_shape.join(" × ")} numbers`, one.name)));
     if (usable.some((one) => one.name === before)) $("explore-model").value = before;
-    if ($("explore-model").value && $("explore-model").value !== model) open();
+    if ($("explore-model").value && $("explore-model").value !== model && !$("explore").hidden) open();
+  }
+
+  /** Open the room: codes are laid out when somebody comes to see them. */
+  function enter() { if ($("explore-model").value && $("explore-model").value !== model) open(); }
+
+  function choose(name) {
+    $("explore-model").value = name;
+    enter();
   }
 
   async function open() {
@@ -45,8 +52,10 @@ export function openExplore() {
     draw();
   }
 
-  async function bring(files) {
-    if (!files.length) return say("There was no picture among them.", true);
+  async function take({ pictures, others }) {
+    if (!pictures.length) return say(others.length ? `${others[0]}: not a picture that isthmus reads.` : "There was no picture among them.", true);
+    const step = Math.max(1, pictures.length / MOST); // evenly from all of them
+    const files = Array.from({ length: Math.min(MOST, pictures.length) }, (_, index) => pictures[Math.floor(index * step)]);
     const folders = files.map(({ path }) => path.split("/").slice(0, -1).pop() ?? "");
     const labels = new Set(folders).size > 1 ? JSON.stringify(folders) : "";
     await attempt(`Reading ${files.length} pictures …`, async () => {
@@ -59,9 +68,9 @@ export function openExplore() {
   function lay(found) {
     map = found;
     map.kinds = map.labels && [...new Set(map.labels)].sort();
-    from = null;
-    $("pick-end").disabled = true;
     $("probe").disabled = !map.labels;
+    stopWalk();
+    pin(null);
     go(map.points[0]);
   }
 
@@ -90,7 +99,13 @@ export function openExplore() {
     const style = getComputedStyle(canvas);
     context.strokeStyle = style.color;
     context.lineWidth = 2;
-    if (from !== null) ring(context, toScreen(map.points[from]), 9);
+    if (ends?.length === 2) {
+      context.beginPath();
+      for (const end of ends) context.lineTo(...toScreen(map.points[end]));
+      context.stroke();
+    }
+    if (pinned !== null) ring(context, toScreen(map.points[pinned]), 9);
+    for (const end of ends ?? []) ring(context, toScreen(map.points[end]), 12);
     if (place) {
       const [x, y] = toScreen(place);
       ring(context, [x, y], 6);
@@ -120,11 +135,44 @@ export function openExplore() {
       const distance = (u - x) ** 2 + (v - y) ** 2;
       if (distance < best) [best, nearest] = [distance, index];
     });
-    const label = map.labels ? `, ${map.labels[nearest]}` : "";
-    $("near-name").textContent = (best <= NEAR ** 2 ? "this picture: " : "nearest: ") + (map.names?.[nearest] ?? `number ${nearest}`) + label;
+    $("near-name").textContent = (best <= NEAR ** 2 ? "this picture: " : "nearest: ") + nameOf(nearest);
     $("near").src = `/api/models/${part(model)}/images/${nearest}`;
     draw();
     decode();
+  }
+
+  const nameOf = (index) => (map.names?.[index] ?? `number ${index}`) + (map.labels ? `, ${map.labels[index]}` : "");
+
+  /** Keep one picture in sight: what the model gives for it, and where the two differ. */
+  function pin(index) {
+    pinned = index;
+    $("unpin").disabled = index === null;
+    for (const [id, end, what] of [["near-given", "?restored=true", "given back"], ["near-errors", "/errors", "where it differs"]]) {
+      $(id).hidden = index === null;
+      $(`${id}-name`).textContent = index === null ? "" : what;
+      if (index !== null) $(id).src = `/api/models/${part(model)}/images/${index}${end}`;
+    }
+    if (index !== null) go(map.points[index]);
+    draw();
+  }
+
+  function stopWalk() {
+    ends = null;
+    $("walk").setAttribute("aria-pressed", "false");
+  }
+
+  /** A click, or Enter: an end of a walk, or a pin. */
+  function pick() {
+    if (!ends) return pin(pinned === nearest ? null : nearest);
+    ends.push(nearest);
+    draw();
+    if (ends.length === 1) return say("Now click where the walk should end.");
+    const [start, end] = ends;
+    attempt("Walking …", async () => {
+      const blob = await getBlob(`models/${part(model)}/walk?start=${start}&end=${end}&steps=12`);
+      result(`From ${nameOf(start)} to ${nameOf(end)}`, image(blob, "Twelve images on the straight way between two codes"));
+    });
+    ends = [];
   }
 
   /** Decode where one stands; while the server is at it, only the last place is remembered. */
@@ -174,28 +222,26 @@ export function openExplore() {
     const box = canvas.getBoundingClientRect();
     return toMap(((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height);
   };
-  canvas.addEventListener("pointerdown", (event) => { if (map) { canvas.setPointerCapture(event.pointerId); go(at(event)); } });
-  canvas.addEventListener("pointermove", (event) => { if (map) go(at(event)); });
+  canvas.addEventListener("pointerdown", (event) => { if (map) { go(at(event)); pick(); } });
+  canvas.addEventListener("pointermove", (event) => { if (map && pinned === null) go(at(event)); });
   canvas.addEventListener("keydown", (event) => {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
     if (!map || !place) return;
     if (moves[event.key]) go(place.map((value, axis) => value + (moves[event.key][axis] * span(axis)) / 40));
-    else if (event.key === "Enter") go(map.points[nearest]);
+    else if (event.key === "Enter") pick();
+    else if (event.key === "Escape") pin(null);
     else return;
     event.preventDefault();
   });
   $("explore-model").addEventListener("change", open);
-  for (const id of ["explore-files", "explore-folder"]) $(id).addEventListener("change", () => bring(chosen($(id))));
-  $("pick-start").addEventListener("click", () => {
-    from = nearest;
-    $("pick-end").disabled = false;
-    say("Now go to where the walk should end.");
-    draw();
+  $("unpin").addEventListener("click", () => pin(null));
+  $("walk").addEventListener("click", () => {
+    if (ends) { stopWalk(); say(""); return draw(); }
+    pin(null);
+    ends = [];
+    $("walk").setAttribute("aria-pressed", "true");
+    say("Click where the walk should begin.");
   });
-  $("pick-end").addEventListener("click", () => attempt("Walking …", async () => {
-    const blob = await getBlob(`models/${part(model)}/walk?start=${from}&end=${nearest}&steps=12`);
-    result("From one picture to another", image(blob, "Twelve images on the straight way between two codes"));
-  }));
   $("traverse").addEventListener("click", () => attempt("Varying …", async () => {
     const blob = await getBlob(`models/${part(model)}/traversals?index=${nearest}`);
     result("One number of the code at a time, the widest first", image(blob, "A row of images for each number"));
@@ -208,10 +254,11 @@ export function openExplore() {
     const rows = await Promise.all(map.worst.map(async ({ index, error }) => [
       image(await getBlob(`models/${part(model)}/images/${index}`), "the picture"),
       image(await getBlob(`models/${part(model)}/images/${index}?restored=true`), "what the model gives for it"),
-      map.names?.[index] ?? `number ${index}`,
+      image(await getBlob(`models/${part(model)}/images/${index}/errors`), "where they differ"),
+      nameOf(index),
       `${(-10 * Math.log10(error)).toFixed(1)} dB`,
     ]));
-    result("What the model gives back worst", table(["picture", "given back", "", "PSNR"], rows));
+    result("The strangest: what the model gives back worst", table(["picture", "given back", "where it differs", "", "PSNR"], rows));
   }));
   $("probe").addEventListener("click", () => attempt("Fitting classifiers …", async () => {
     const found = await getJson(`models/${part(model)}/probe`);
@@ -219,5 +266,5 @@ export function openExplore() {
     const rows = found.rows.map((row) => [row.trained_on, String(row.numbers), ...kinds.map((kind) => `${(100 * row.accuracy[kind]).toFixed(1)} %`)]);
     result("How well simple classifiers do with it", table(["learned from", "numbers", ...kinds], rows));
   }));
-  return { offer };
+  return { offer, take, enter, choose };
 }

@@ -1,7 +1,7 @@
 /** The room where a model learns from the visitor's own pictures. */
 
-import { getJson, part, postForm, postJson } from "./api.js";
-import { chosen } from "./files.js";
+import { ask, getJson, part, postForm, postJson } from "./api.js";
+import { duration, pictures } from "./picture/words.js";
 
 const LOOK_SECONDS = 1;
 
@@ -16,21 +16,32 @@ const FIELDS = {
   reconstruct: { model: "conv", size: [32, 32] },
 };
 
-/** @param {() => void} ready called when a model has become ready. */
-export function openTrain(ready) {
+/**
+ * @param {() => void} ready called when the models have become others.
+ * @param {(name: string, restores: boolean) => void} tryOut called to try a model.
+ */
+export function openTrain(ready, tryOut) {
   const $ = (id) => document.getElementById(id);
-  let files = [];
+  const chosen = new Map(); // by what tells two files apart: a folder that is chosen twice is taken once
   const cards = new Map();
+  let looking = 0;
 
   const say = (text, warn = false) => {
     $("train-status").textContent = text;
     $("train-status").classList.toggle("warn", warn);
   };
 
-  function add(found) {
-    files.push(...found);
-    $("train-chosen").textContent = files.length ? `${files.length} pictures` : "No pictures yet";
-    $("train-start").disabled = !files.length;
+  function take({ pictures: found, others = [] }) {
+    for (const one of found) chosen.set([one.path, one.file.size, one.file.lastModified].join(" "), one);
+    if (others.length) say(`${others[0]}${others.length > 1 ? ` and ${others.length - 1} more` : ""}: not a picture that isthmus reads.`, true);
+    $("train-chosen").textContent = chosen.size ? pictures(chosen.size) : "No pictures yet";
+    $("train-start").disabled = !chosen.size;
+    $("train-clear").hidden = !chosen.size;
+  }
+
+  function forget() {
+    chosen.clear();
+    take({ pictures: [] });
   }
 
   async function begin() {
@@ -38,86 +49,95 @@ export function openTrain(ready) {
     $("train-start").disabled = true;
     try {
       await postJson("trainings", { name, task, budget: $("train-budget").value, fields: FIELDS[task] });
-      for (const [index, { file, path }] of files.entries()) {
-        say(`Bringing the pictures: ${index + 1} of ${files.length}`);
+      for (const [index, { file, path }] of [...chosen.values()].entries()) {
+        say(`Preparing: picture ${index + 1} of ${chosen.size}`);
         await postForm(`trainings/${part(name)}/pictures`, { image: new File([file], path.replaceAll("/", "_"), { type: file.type }) });
       }
       await postJson(`trainings/${part(name)}/start`);
       say("");
-      files = [];
-      add([]);
+      forget();
       look();
     } catch (error) {
       say(error.message, true);
-      $("train-start").disabled = !files.length;
+      $("train-start").disabled = !chosen.size;
     }
   }
 
   async function look() {
+    clearTimeout(looking);
     let trainings;
     try {
       trainings = await getJson("trainings");
     } catch (error) {
       return say(error.message, true);
     }
-    for (const { name } of trainings) {
-      const training = await getJson(`trainings/${part(name)}`);
-      const before = cards.get(name)?.state;
+    for (const [name, { box }] of cards) if (!trainings.some((one) => one.name === name)) { box.remove(); cards.delete(name); }
+    for (const training of trainings) {
+      const { name } = training, before = cards.get(name)?.state;
       if (!cards.has(name)) cards.set(name, card(name));
       update(cards.get(name), training);
-      if (training.state === "done" && before !== "done") ready();
+      if (training.state === "done" && before && before !== "done") ready();
     }
-    if (trainings.some(({ state }) => state === "running")) setTimeout(look, 1000 * LOOK_SECONDS);
+    if (trainings.some(({ state }) => state === "running")) looking = setTimeout(look, 1000 * LOOK_SECONDS);
+  }
+
+  async function act(work) {
+    try {
+      await work();
+      say("");
+    } catch (error) {
+      say(error.message, true);
+    }
+    look();
   }
 
   function card(name) {
-    const box = document.createElement("article");
+    const box = document.createElement("article"), path = `trainings/${part(name)}`;
     box.className = "training";
-    box.innerHTML = `<h3></h3><div class="bar"><progress max="1" aria-label="Share of the time"></progress><span role="status"></span></div>
-      <p class="warn"></p>
-      <svg viewBox="0 0 600 160" preserveAspectRatio="none" role="img" aria-label="Loss against time"><path class="curve"/><path class="curve held"/></svg>
-      <p class="quiet">Loss against time, logarithmic; orange: on pictures that are not learned from.</p>
-      <figure hidden><img alt="Held-out pictures: what the model sees, what it gives by now, what it should give">
-        <figcaption>What the model sees, gives by now, and should give</figcaption></figure>
-      <div class="bar"><button type="button">Stop</button><a class="button" hidden>Download the model</a><span class="quiet"></span></div>`;
-    box.querySelector("h3").textContent = name;
-    const button = box.querySelector("button");
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      try {
-        await postJson(`trainings/${part(name)}/${button.textContent === "Stop" ? "stop" : "start"}`);
-        setTimeout(look, 300);
-      } catch (error) {
-        say(error.message, true);
-      }
-    });
+    box.append($("training-card").content.cloneNode(true));
+    const find = (what) => box.querySelector(`[data-part=${what}]`);
+    find("name").textContent = name;
+    const told = { box, find, state: "", examples: 0 };
+    find("stop").addEventListener("click", () => act(() => postJson(`${path}/stop`)));
+    find("resume").addEventListener("click", () => act(() => postJson(`${path}/start`)));
+    find("delete").addEventListener("click", () => act(async () => {
+      if (!confirm(`Delete the training ${name}, its model and its copies of your pictures? Your own files stay.`)) return;
+      await ask(path, { method: "DELETE" });
+      ready();
+    }));
+    find("try").addEventListener("click", () => tryOut(name, told.task !== "reconstruct"));
+    find("download").href = `/api/${path}/model`;
     $("trainings").prepend(box);
-    return { box, button, state: "", examples: 0 };
+    return told;
   }
 
   function update(card, training) {
-    const { box, button } = card;
-    const find = (what) => box.querySelector(what);
-    card.state = training.state;
+    const { find } = card, { state, phase } = training;
+    Object.assign(card, { state, task: training.task });
     find("progress").value = training.share;
-    const loss = training.curve.at(-1)?.[1];
-    find("[role=status]").textContent =
-      `${training.state}: ${training.task}, ${training.pictures} pictures, ${Math.round(training.seconds)} s of ${training.budget}` +
-      (loss === undefined ? "" : `, loss ${loss.toPrecision(3)}`);
-    find(".warn").textContent = training.message;
-    draw(find("svg"), [training.curve, training.held_out]);
-    button.textContent = training.state === "running" ? "Stop" : "Go on";
-    button.hidden = !["running", "stopped"].includes(training.state);
-    button.disabled = false;
-    const link = find("a");
-    link.hidden = !training.file;
-    link.href = `/api/trainings/${part(training.name)}/model`;
-    find(".bar:last-child .quiet").textContent = training.file ? `kept as ${training.file}` : "";
+    find("progress").hidden = state === "done";
+    const where = state === "running" ? phase : state, budget = { s: 1, m: 60, h: 3600 }[training.budget.at(-1)] * parseFloat(training.budget);
+    const left = phase === "training" ? `, ${duration(Math.max(1, budget - training.seconds))} left` : "";
+    find("status").textContent = `${where[0].toUpperCase()}${where.slice(1)}${left}. ${pictures(training.pictures)}, ${duration(training.seconds)} of ${training.budget} trained.`;
+    find("gain").textContent = gain(training);
+    find("message").textContent = training.message;
+    draw(find("curve").ownerSVGElement, [training.curve, training.held_out]);
+    for (const [name, states] of [["stop", ["running"]], ["resume", ["stopped"]], ["delete", ["new", "stopped", "done", "failed"]],
+      ["try", ["done"]], ["download", ["done"]]]) find(name).hidden = !states.includes(state);
+    find("file").textContent = training.file ? `kept as ${training.file}` : "";
     if (training.examples !== card.examples) {
       card.examples = training.examples;
       find("figure").hidden = !training.examples;
-      find("img").src = `/api/trainings/${part(training.name)}/examples?${Date.now()}`;
+      find("examples").src = `/api/trainings/${part(training.name)}/examples?${training.examples}`;
     }
+  }
+
+  /** How good pictures have become that it does not learn from: the more dB, the nearer to the truth. */
+  function gain({ before_db: before, after_db: after }) {
+    if (after === undefined) return "";
+    if (before === undefined) return `Held-out pictures come back with ${after.toFixed(1)} dB (PSNR).`;
+    const change = after - before, word = change >= 0 ? "better" : "worse than before: train for longer, or on more pictures";
+    return `Held-out pictures: ${before.toFixed(1)} dB before, ${after.toFixed(1)} dB now (PSNR): ${Math.abs(change).toFixed(1)} dB ${word}.`;
   }
 
   /** Draw curves of [seconds, loss], the losses on a logarithmic scale that they share. */
@@ -133,7 +153,8 @@ export function openTrain(ready) {
     });
   }
 
-  for (const id of ["train-files", "train-folder"]) $(id).addEventListener("change", () => add(chosen($(id))));
   $("train-form").addEventListener("submit", (event) => { event.preventDefault(); begin(); });
+  $("train-clear").addEventListener("click", forget);
   look();
+  return { take };
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,8 +12,9 @@ import numpy as np
 from fastapi import HTTPException, Request, Response, UploadFile, params
 from fastapi.routing import APIRoute, APIRouter
 
+from isthmus.errors import UsageError, printable
 from isthmus.imaging.arrays import Array, from_unit, resize, to_unit
-from isthmus.imaging.picture import FORMATS, Picture, decode_picture, encode_picture, is_picture_name
+from isthmus.imaging.picture import FORMATS, WRITABLE, Picture, decode_picture, encode_picture, is_picture_name
 from isthmus.latents.explore import sheet_of
 from isthmus.model import Model
 from isthmus.web.worker import ClientDisconnected
@@ -24,6 +26,9 @@ TYPES = {
     "WEBP": "image/webp",
     "BMP": "image/bmp",
     "GIF": "image/gif",
+    "AVIF": "image/avif",
+    "JXL": "image/jxl",
+    "HEIC": "image/heic",
 }
 """Media types of the formats; of others, what says nothing."""
 
@@ -36,6 +41,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     413: {"description": "The request is too large", **Sentence},
     415: {"description": "Not of a type that is taken", **Sentence},
     422: {"description": "What cannot be read, or does not fit the model", **Sentence},
+    507: {"description": "What was to be kept could not be written", **Sentence},
     503: {"description": "As much work as can be held; Retry-After says when to ask again", **Sentence},
 }
 IMAGE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}}
@@ -67,23 +73,55 @@ def new_router() -> APIRouter:
     return APIRouter(prefix="/api", route_class=OneType, responses=REFUSALS)
 
 
-async def read_upload(upload: UploadFile) -> Picture:
-    """Return the picture that a request brings.
+@dataclass(frozen=True)
+class Upload:
+    """A picture file that a request brought."""
+
+    name: str
+    content: bytes
+
+    def decode(self) -> Picture:
+        """Return the picture; a worker calls this, as it may take long.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        return decode_picture(self.content, self.name)
+
+
+async def receive(upload: UploadFile) -> Upload:
+    """Return the picture file that a request brings.
 
     Raises:
         HTTPException: If it is sent as something else.
-        DataError: If it cannot be read.
     """
     name = name_of(upload)
     kind = upload.content_type or ""
     if not kind.startswith("image/") and not (kind in ("", "application/octet-stream") and is_picture_name(name)):
         raise HTTPException(415, f"{name} is sent as {kind or 'nothing known'}; pictures are wanted.")
-    return decode_picture(await upload.read(), name)
+    return Upload(name, await upload.read())
+
+
+def named_as(name: str, format: str = "") -> str:
+    """Return the name of the file that comes back for one of a name, in a format such as "png"; "" for its own.
+
+    Raises:
+        UsageError: If there is no such format.
+    """
+    end = f".{format.lower().removeprefix('.')}" if format else ""
+    if end and end not in WRITABLE:
+        known = ", ".join(suffix[1:] for suffix in WRITABLE)
+        raise UsageError(f"The format {printable(format)} cannot be written. Accepted are {known}.")
+    own = Path(name).suffix.lower()
+    if own in WRITABLE and (not end or FORMATS[own] == FORMATS[end]):
+        return name
+    return Path(name).stem + (end or ".tif")
 
 
 def name_of(upload: UploadFile) -> str:
-    """Return the end of a file's name, which is all that is ever used of it."""
-    return Path((upload.filename or "picture.png").replace("\\", "/")).name[-200:] or "picture.png"
+    """Return the end of a file's name, which is all that is ever used of it; one without a known ending is taken for a PNG."""
+    name = Path((upload.filename or "picture.png").replace("\\", "/")).name[-200:]
+    return name if Path(name).suffix else f"{name or 'picture'}.png"
 
 
 def fitting(model: Model, picture: Picture) -> Array:

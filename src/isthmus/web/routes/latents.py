@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, File, Form, HTTPException, Request, Response, UploadFile
+from pydantic import Field
 
-from isthmus.datasets import Dataset, Source
+from isthmus.datasets import Dataset, Source, open_data
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.test_data import size_for
 from isthmus.imaging.arrays import Array, from_unit, resize
 from isthmus.model import Model
 from isthmus.web.latent_map import LatentMap
 from isthmus.web.model_store import ModelStore
-from isthmus.web.routes.common import IMAGE, file, fitting, name_of, new_router, read_upload, sheet
+from isthmus.web.routes.common import IMAGE, file, fitting, new_router, receive, sheet
 from isthmus.web.worker import Worker
+
+Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+
+DIGITS = "mnist-5k"
+"""Images of 28 x 28 that ship, for models of such."""
 
 MOST_EXPLORED = 1000
 """Starlette takes no more files in one form."""
@@ -33,12 +40,19 @@ def exploration_routes(store: ModelStore, worker: Worker, source: Source | None)
     routes = new_router()
     explored: dict[str, LatentMap] = {}
 
+    def images_for(model: Model) -> Source:
+        """Return what there is to look at with a model before anybody brings images."""
+        if source is None and model.image_shape != (1, 28, 28):
+            raise HTTPException(404, "There are no images to look at yet: bring some.")
+        return source or open_data(DIGITS)
+
     async def known(request: Request, model: str) -> LatentMap:
-        trained = store.get(model)
+        def lay(on_progress: Callable[[float], None]) -> LatentMap:
+            trained = store.get(model)
+            return LatentMap.of(trained, _measured(trained, images_for(trained)))
+
         if model not in explored:
-            if source is None:
-                raise HTTPException(404, "There are no images to look at yet: bring some.")
-            explored[model] = await worker.do(request, lambda on_progress: LatentMap.of(trained, _measured(trained, source)))
+            explored[model] = await worker.do(request, lay)
         return explored[model]
 
     @routes.get("/models/{model}/map")
@@ -54,53 +68,66 @@ def exploration_routes(store: ModelStore, worker: Worker, source: Source | None)
         labels: Annotated[str, Form(description="A JSON list of strings, one for each picture")] = "",
     ) -> dict[str, Any]:
         """Bring other images to look at; they are scaled to the model's size, and forgotten when the server ends."""
-        trained = store.get(model)
-        pictures = [fitting(trained, await read_upload(image)) for image in images]
         named = _labels(labels, len(images))
-        names = tuple(name_of(image) for image in images)
-        smallest = tuple(min(picture.shape[axis] for picture in pictures) for axis in (2, 3))
-        stack = np.stack([resize(picture[0], smallest) for picture in pictures])
-        dataset = Dataset(
-            images=from_unit(stack, np.dtype(np.uint8)), title=f"{len(pictures):,} pictures", labels=named, names=names
-        )
-        explored[model] = await worker.do(request, lambda on_progress: LatentMap.of(trained, dataset))
+        uploads = [await receive(image) for image in images]
+        names = tuple(upload.name for upload in uploads)
+
+        def lay(on_progress: Callable[[float], None]) -> LatentMap:
+            trained = store.get(model)
+            pictures = [fitting(trained, upload.decode()) for upload in uploads]
+            smallest = tuple(min(picture.shape[axis] for picture in pictures) for axis in (2, 3))
+            stack = from_unit(np.stack([resize(picture[0], smallest) for picture in pictures]), np.dtype(np.uint8))
+            return LatentMap.of(trained, Dataset(images=stack, title=f"{len(stack):,} pictures", labels=named, names=names))
+
+        explored[model] = await worker.do(request, lay)
         return explored[model].to_json()
 
     @routes.get("/models/{model}/images/{index}", response_class=Response, responses=IMAGE)
     async def image(request: Request, model: str, index: int, restored: bool = False) -> Response:
         """Return one of the images, or what the model gives for it, as a PNG."""
-        pixels = (await known(request, model)).image(index)
-        trained = store.get(model)
-        return file(
-            await worker.do(request, lambda on_progress: sheet(trained.restore(pixels[None]) if restored else pixels[None])),
-            "image.png",
-        )
+        place = await known(request, model)
+
+        def draw(on_progress: Callable[[float], None]) -> bytes:
+            pixels = place.image(index)[None]
+            return sheet(store.get(model).restore(pixels) if restored else pixels)
+
+        return file(await worker.do(request, draw), "image.png")
+
+    @routes.get("/models/{model}/images/{index}/errors", response_class=Response, responses=IMAGE)
+    async def errors(request: Request, model: str, index: int) -> Response:
+        """Return where one of the images differs from what the model gives for it: the brighter, the more; a PNG."""
+        place = await known(request, model)
+        return file(await worker.do(request, lambda on_progress: sheet(place.differences(store.get(model), index))), "errors.png")
 
     @routes.get("/models/{model}/at", response_class=Response, responses=IMAGE)
-    async def at(request: Request, model: str, x: float, y: float) -> Response:
+    async def at(request: Request, model: str, x: Place, y: Place) -> Response:
         """Return what the model gives for a place on the map, as a PNG."""
-        place, trained = await known(request, model), store.get(model)
-        return file(await worker.do(request, lambda on_progress: sheet(place.at(trained, x, y)[None])), "place.png")
+        place = await known(request, model)
+        return file(await worker.do(request, lambda on_progress: sheet(place.at(store.get(model), x, y)[None])), "place.png")
 
     @routes.get("/models/{model}/walk", response_class=Response, responses=IMAGE)
     async def walk(request: Request, model: str, start: int, end: int, steps: int = 10) -> Response:
         """Return the way from one of the images to another through the code, as a PNG."""
         if not 2 <= steps <= 100:
             raise UsageError(f"A walk takes from 2 to 100 steps, not {steps}.")
-        way, trained = await known(request, model), store.get(model)
-        return file(await worker.do(request, lambda on_progress: sheet(way.between(trained, start, end, steps), steps)), "walk.png")
+        place = await known(request, model)
+
+        def draw(on_progress: Callable[[float], None]) -> bytes:
+            return sheet(place.between(store.get(model), start, end, steps), steps)
+
+        return file(await worker.do(request, draw), "walk.png")
 
     @routes.get("/models/{model}/traversals", response_class=Response, responses=IMAGE)
     async def around(request: Request, model: str, index: int) -> Response:
         """Return what one of the images becomes along the ten widest numbers of its code, a row for each, as a PNG."""
-        near, trained = await known(request, model), store.get(model)
-        return file(await worker.do(request, lambda on_progress: sheet(near.around(trained, index), 9)), "traversals.png")
+        place = await known(request, model)
+        return file(await worker.do(request, lambda on_progress: sheet(place.around(store.get(model), index), 9)), "traversals.png")
 
     @routes.get("/models/{model}/probe")
     async def probe(request: Request, model: str) -> dict[str, Any]:
         """Return how well simple classifiers do with the codes, beside pixels and PCA; the images need labels."""
-        probed, trained = await known(request, model), store.get(model)
-        return await worker.do(request, lambda on_progress: probed.probe(trained))
+        place = await known(request, model)
+        return await worker.do(request, lambda on_progress: place.probe(store.get(model)))
 
     return routes
 

@@ -1,17 +1,19 @@
 /** A page that restores a picture on the visitor's own machine, without any server. */
 
-import { Comparison, pixelsOf } from "./comparison.js";
-import { chosen, dropped, save } from "./files.js";
+import { chosen, save, takeDrops, takePastes } from "./files.js";
+import { listen } from "./gestures.js";
+import { Viewer, pixelsOf } from "./viewer.js";
 
 const DOES = { denoise: "Take noise out", noisy: "Take noise out", repair: "Repair JPEG", colorize: "Color", pairs: "Restore" };
 
 const $ = (id) => document.getElementById(id);
-const comparison = new Comparison($("view"), $("divider"));
+const viewer = new Viewer($("view"));
+listen(viewer);
 const about = await (await fetch("model.json")).json();
 const does = about.scale > 1 ? `Enlarge × ${about.scale}` : DOES[about.task] ?? "Restore";
 document.title = $("title").textContent = `${does}: ${about.name}`;
 
-let worker = null, busy = false, name = "";
+let worker = null, busy = false, name = "", restored = null;
 begin();
 
 /** Start what computes; a picture that it is at is forgotten. */
@@ -35,36 +37,37 @@ function end(text) {
   $("status").textContent = text;
 }
 
-async function restore(files) {
-  if (busy || !files.length) return;
+async function restore({ pictures }) {
+  if (busy || !pictures.length) return;
   busy = true;
   let before;
   try {
-    before = await pixelsOf(files[0].file);
+    before = await pixelsOf(pictures[0].file);
   } catch {
     return end("This browser does not show that picture: bring a PNG, JPEG or WebP.");
   }
-  name = files[0].file.name.replace(/\.[^.]*$/, "");
+  name = pictures[0].file.name.replace(/\.[^.]*$/, "");
   for (const id of ["progress", "cancel"]) $(id).hidden = false;
   $("status").textContent = `${before.width} × ${before.height} pixels …`;
-  comparison.before = before;
+  $("viewer").hidden = false;
+  for (const tag of document.querySelectorAll(".tag")) tag.hidden = true;
+  viewer.set(before, null);
   const { data } = before.getContext("2d").getImageData(0, 0, before.width, before.height);
   worker.postMessage({ pixels: data, width: before.width, height: before.height }, [data.buffer]);
 }
 
 function result({ pixels, width, height, seconds }) {
-  const after = document.createElement("canvas");
-  Object.assign(after, { width, height });
-  after.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(pixels, width, height), 0, 0);
-  $("viewer").hidden = false;
-  comparison.set(comparison.before, after);
+  restored = document.createElement("canvas");
+  Object.assign(restored, { width, height });
+  restored.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(pixels, width, height), 0, 0);
+  for (const tag of document.querySelectorAll(".tag")) tag.hidden = false;
+  $("download").disabled = false;
+  viewer.set(viewer.before, restored);
   end(`Done in ${seconds.toFixed(1)} s.`);
 }
 
 $("files").addEventListener("change", () => restore(chosen($("files"))));
 $("cancel").addEventListener("click", () => { begin(); end("Stopped."); });
-$("download").addEventListener("click", () => comparison.after.toBlob((blob) => save(blob, `${name}-restored.png`)));
-const drop = $("drop");
-for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
-for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
-drop.addEventListener("drop", async (event) => { event.preventDefault(); restore(await dropped(event.dataTransfer)); });
+$("download").addEventListener("click", () => restored.toBlob((blob) => save(blob, `${name}-restored.png`)));
+takeDrops(restore);
+takePastes(restore);
