@@ -95,8 +95,8 @@ def test_pictures_without_a_partner_are_named_and_left_out(folders, tmp_path, ru
         *("--model", "photographic", "--hidden", "8", "--code", "8", "--patch", "32"),
     )
     assert status == 5
-    assert f"Skipped {folders[0] / '05.jpg'} has no partner of the same name in {folders[1]}." in err
-    assert f"Skipped {folders[1] / 'extra.png'} has no partner of the same name in {folders[0]}." in err
+    assert f"Skipped: {folders[0] / '05.jpg'} has no partner of the same name in {folders[1]}." in err
+    assert f"Skipped: {folders[1] / 'extra.png'} has no partner of the same name in {folders[0]}." in err
 
 
 def skipped_of(folders):

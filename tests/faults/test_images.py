@@ -60,7 +60,7 @@ def test_02_03_04_a_bad_file_is_skipped_and_named_and_counted(name, make, reason
     (noisy / name).write_bytes(make((noisy / "good0.png").read_bytes()))
     status, out, err = run("restore", model_files["conv"], noisy, "--out", tmp_path / "out")
     assert status == 5
-    assert f"isthmus: Skipped {noisy / name} {reason}" in err
+    assert f"isthmus: Skipped: {noisy / name} {reason}" in err
     assert f"1 skipped: {name}" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"good{index}.png" for index in range(4)]
     status, out, _ = run("info", noisy, "--json")
@@ -75,7 +75,7 @@ def test_02_training_skips_a_bad_file_names_it_and_says_so_in_its_status(noisy, 
     (noisy / "zero.png").write_bytes(b"")
     status, out, err = run("train", noisy, "--out", tmp_path / "m.safetensors", "--epochs", "1", "--json")
     assert status == 5
-    assert f"isthmus: Skipped {noisy / 'zero.png'} is empty (0 bytes)." in err
+    assert f"isthmus: Skipped: {noisy / 'zero.png'} is empty (0 bytes)." in err
     assert json.loads(out)["skipped"] == 1
 
 
@@ -293,7 +293,7 @@ def test_11_other_sizes_are_skipped_and_named_by_a_model_of_one_size(noisy, tmp_
     status, _, err = run("restore", model_files["dense"], noisy, "--out", tmp_path / "out")
     assert status == 5
     rule = "The images have 30 x 20 pixels, and this dense model takes 28 x 28 only. Resize them, or train a conv model"
-    assert f"isthmus: Skipped other.png: {rule}" in err
+    assert f"isthmus: Skipped: other.png: {rule}" in err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"good{index}.png" for index in range(4)]
 
 
@@ -347,7 +347,7 @@ def test_15_links_that_loop_or_lead_out_are_not_followed(noisy, tmp_path, model_
     (noisy / "leads_out.png").symlink_to(tmp_path / "outside" / "secret.png")
     (noisy / "folder_out").symlink_to(tmp_path / "outside", target_is_directory=True)
     status, _, err = run("restore", model_files["conv"], noisy, "--out", tmp_path / "out", "--json")
-    assert (status, err) == (5, f"isthmus: Skipped {noisy / 'self.png'} cannot be read: Too many levels of symbolic links.\n")
+    assert (status, err) == (5, f"isthmus: Skipped: {noisy / 'self.png'} cannot be read: Too many levels of symbolic links.\n")
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["good0.png", "good1.png", "good2.png"]
 
 

@@ -126,7 +126,7 @@ def show_rewritten(
     name = printable(str(out))
     for skipped in rewritten.skipped:
         if not quiet:
-            say(f"Skipped {skipped.reason}")
+            say(f"Skipped: {skipped.reason}")
     if not rewritten.count + rewritten.there:
         raise DataError(f"No picture could be read, so nothing was written to {name}.")
     skipped_names = [printable(skipped.name) for skipped in rewritten.skipped]

@@ -77,7 +77,7 @@ def evaluate(
 
         write_whole(plot, figures.rate_distortion(card["rates"]))
     for reason in card["skipped"]:
-        say(f"Skipped {reason}")
+        say(f"Skipped: {reason}")
     show(card, format_scorecard(card), json)
     return PARTLY_DONE if card["skipped"] else 0
 
@@ -118,7 +118,7 @@ def probe(
 
         write_whole(plot, figures.bars(result["rows"]))
     for reason in result["skipped"]:
-        say(f"Skipped {reason}")
+        say(f"Skipped: {reason}")
     show(result, format_probe(result), json)
     return PARTLY_DONE if result["skipped"] else 0
 
@@ -161,7 +161,7 @@ def novelty(
         write_whole(plot, figures.grid({"strangest": images, "output": trained.engine.restore_inputs(images)}, [captions, []]))
     result = found.to_json()
     for reason in result["skipped"]:
-        say(f"Skipped {reason}")
+        say(f"Skipped: {reason}")
     show(result, format_novelty(result), json)
     return PARTLY_DONE if result["skipped"] else 0
 

@@ -20,6 +20,7 @@ from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skippe
 from isthmus.datasets.rewriting import PictureChange, Told, change_run, changed_together, of_one_file, runs
 from isthmus.errors import DataError, IsthmusError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, widest
+from isthmus.imaging.content import quiet_libraries
 from isthmus.imaging.picture import (
     FORMATS,
     UNREAD,
@@ -127,7 +128,7 @@ class Folder:
         counts: Counter[tuple[int, int]] = Counter()
         for file in self.files:
             try:
-                with Image.open(self.root / file) as image:
+                with quiet_libraries(), Image.open(self.root / file) as image:
                     counts[image.height, image.width] += 1
             except Exception:  # a header that cannot be read is reported, with its name, when the picture is
                 continue

@@ -64,8 +64,9 @@ def read_deep(content: bytes, kind: str) -> Picture:
     elif kind == "JP2":
         size = np.frombuffer(content, ">u4", 2, content.find(b"\xff\x4f\xff\x51") + 8)
         check_size(int(size[1]), int(size[0]))
+        exif, profile, xmp = notes.jp2_notes(content)
     elif kind == "JXL":
-        remarks = ("notes in JPEG XL do not come back.",) if b"Exif" in content or b"xml " in content else ()
+        remarks = ("its metadata does not come back: JPEG XL is written without.",) if b"Exif" in content or b"xml " in content else ()
     array = _read_pnm(content) if kind == "PPM" else _decoded(without_notes(content) if kind == "PNG" else content, kind)
     if array.ndim == 4 and kind in ("AVIF", "JXL"):
         raise DataError(f"a film in {kind} of more than 8 bits is not read: save its frames one by one.")
@@ -167,7 +168,8 @@ def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
         head = f"P{6 if array.ndim == 3 else 5} {array.shape[1]} {array.shape[0]} {(1 << bits) - 1}\n".encode()
         return head + to_bits(array, bits).astype(">u2").tobytes()
     if kind == "JP2":
-        return bytes(imagecodecs.jpeg2k_encode(to_bits(array, bits), level=0, bitspersample=bits, codecformat="jp2"))
+        content = bytes(imagecodecs.jpeg2k_encode(to_bits(array, bits), level=0, bitspersample=bits, codecformat="jp2"))
+        return notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp)
     if kind == "JXL":
         lossless = not quality or quality == 100
         return bytes(imagecodecs.jpegxl_encode(array, lossless=lossless, level=None if lossless else quality))

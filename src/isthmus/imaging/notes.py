@@ -2,7 +2,8 @@
 
 Nothing is decoded that need not be: a text in any encoding, a maker's own notes and unknown tags come back as they were.
 
-Sources: TIFF 6.0 (1992), section 2; Exif 2.32 (2019), 4.6; PNG, third edition (2023), 5.3; ITU-T T.81 (1992), B.1.
+Sources: TIFF 6.0 (1992), section 2; Exif 2.32 (2019), 4.6; PNG, third edition (2023), 5.3; ITU-T T.81 (1992), B.1; ITU-T T.800
+(2019), annex I; XMP Specification, part 3 (2020), 1.1.6.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ Directory: TypeAlias = "dict[int, Entry]"
 """Values by tag, as (type, bytes in the file's order); or a directory."""
 
 EXIF_MARK = b"Exif\0\0"
+
+EXIF_UUID, XMP_UUID = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""Which of JPEG 2000's boxes hold EXIF and XMP."""
 
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION = 33550, 33922, 34264
 GEO = (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, 34735, 34736, 34737)
@@ -72,22 +76,23 @@ def read_directory(content: bytes, offset: int, order: str, *, big: bool = False
     return found
 
 
-def pack_directory(directory: Directory, order: str, start: int) -> bytes:
-    """Return a directory, and what it points to, as it stands at an offset of a file that is not BigTIFF."""
+def pack_directory(directory: Directory, order: str, start: int, *, big: bool = False) -> bytes:
+    """Return a directory, and what it points to, as it stands at an offset of a TIFF, or of a BigTIFF."""
+    head, place, inline = ("Q", "Q", 8) if big else ("H", "I", 4)
     entries, tail = b"", b""
-    after = start + 2 + 12 * len(directory) + 4
+    after = start + struct.calcsize(order + head) + (12 + 2 * inline - 8) * len(directory) + inline
     for tag, entry in sorted(directory.items()):
         if isinstance(entry, dict):
             kind, count, value = 4, 1, struct.pack(order + "I", after + len(tail))
-            tail += pack_directory(entry, order, after + len(tail))
+            tail += pack_directory(entry, order, after + len(tail), big=big)
         else:
             kind, raw = entry
             count, value = len(raw) // TYPE_BYTES[kind], raw
-            if len(raw) > 4:
-                value = struct.pack(order + "I", after + len(tail))
+            if len(raw) > inline:
+                value = struct.pack(order + place, after + len(tail))
                 tail += raw + b"\0" * (len(raw) % 2)
-        entries += struct.pack(order + "HHI", tag, kind, count) + value.ljust(4, b"\0")
-    return struct.pack(order + "H", len(directory)) + entries + bytes(4) + tail
+        entries += struct.pack(order + "HH" + place, tag, kind, count) + value.ljust(inline, b"\0")
+    return struct.pack(order + head, len(directory)) + entries + bytes(inline) + tail
 
 
 def open_exif(exif: bytes) -> tuple[Directory, str]:
@@ -201,6 +206,49 @@ def with_segments(content: bytes, segments: list[tuple[int, bytes]]) -> bytes:
     return content[:place] + new + content[place:]
 
 
+def boxes(content: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
+    """Yield the boxes of a JPEG 2000 file, or of one of its boxes: (kind, where it begins, where its data do, where it ends)."""
+    end = len(content) if end is None else end
+    while start + 8 <= end:
+        length, kind, head = int.from_bytes(content[start : start + 4]), content[start + 4 : start + 8], 8
+        if length == 1:
+            length, head = int.from_bytes(content[start + 8 : start + 16]), 16
+        length = length or end - start
+        if length < head or start + length > end:
+            return
+        yield kind, start, start + head, start + length
+        start += length
+
+
+def jp2_notes(content: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return EXIF, color profile and XMP of a JPEG 2000 file."""
+    exif = profile = xmp = None
+    for kind, _, data, end in boxes(content):
+        if kind == b"uuid" and content.startswith((EXIF_UUID, XMP_UUID), data):
+            found = content[data + 16 : end]
+            exif, xmp = (found, xmp) if content.startswith(EXIF_UUID, data) else (exif, found)
+        for inner, _, at, last in boxes(content, data, end) if kind == b"jp2h" else ():
+            if inner == b"colr" and content[at] in (2, 3):
+                profile = content[at + 3 : last]
+    return exif, profile, xmp
+
+
+def with_jp2_notes(content: bytes, exif: bytes | None, profile: bytes | None, xmp: bytes | None) -> bytes:
+    """Return a JPEG 2000 file with EXIF, without its mark, color profile and XMP put into it."""
+    for mark, data in ((EXIF_UUID, exif), (XMP_UUID, xmp)):
+        content += _box(b"uuid", mark + data) if data else b""
+    for kind, start, data, end in boxes(content) if profile else ():
+        if kind == b"jp2h":
+            kept = b"".join(content[begin:last] for inner, begin, _, last in boxes(content, data, end) if inner != b"colr")
+            whole = _box(kind, kept + _box(b"colr", b"\2\0\0" + (profile or b"")))
+            return content[:start] + whole + content[end:]
+    return content
+
+
+def _box(kind: bytes, data: bytes) -> bytes:
+    return (8 + len(data)).to_bytes(4) + kind + data
+
+
 def only(directory: Directory, tags: frozenset[int]) -> Directory:
     """Return the entries of some tags."""
     return {tag: entry for tag, entry in directory.items() if tag in tags}
@@ -233,19 +281,29 @@ def geo_scaled(directory: Directory, old: tuple[int, ...], new: tuple[int, ...],
     return result
 
 
-def with_nested(content: bytes, nested: list[dict[int, Directory]], order: str) -> bytes:
-    """Return a TIFF, not BigTIFF, with the directories that its pages' notes point to appended, one mapping for each page."""
+def with_nested(content: bytes, nested: list[dict[int, Directory]], order: str, *, big: bool = False) -> bytes:
+    """Return a TIFF or BigTIFF whose pages point to further directories, such as EXIF's, one mapping by tag for each page.
+
+    A page's own directory is written again, at the end, with the new entries in their places.
+    """
     if not any(nested):
         return content
+    head, place, size = ("Q", "Q", 20) if big else ("H", "I", 12)
+    wide, link = struct.calcsize(order + head), 8 if big else 4
     result = bytearray(content)
-    (offset,) = struct.unpack_from(order + "I", result, 4)
     for directories in nested:
-        (count,) = struct.unpack_from(order + "H", result, offset)
-        for place in range(offset + 2, offset + 2 + 12 * count, 12):
-            entry = directories.get(struct.unpack_from(order + "H", result, place)[0])
-            if entry is not None:
-                result += b"\0" * (len(result) % 2)
-                struct.pack_into(order + "I", result, place + 8, len(result))
-                result += pack_directory(entry, order, len(result))
-        (offset,) = struct.unpack_from(order + "I", result, offset + 2 + 12 * count)
+        (offset,) = struct.unpack_from(order + place, result, link)
+        (count,) = struct.unpack_from(order + head, result, offset)
+        end = offset + wide + size * count
+        entries = [bytes(result[at : at + size]) for at in range(offset + wide, end, size)]
+        following = bytes(result[end : end + struct.calcsize(place)])
+        for tag, directory in directories.items():
+            result += bytes(-len(result) % 8)
+            entries.append(struct.pack(order + "HH" + place + "I", tag, 4, 1, len(result)).ljust(size, b"\0"))
+            result += pack_directory(directory, order, len(result), big=big)
+        result += bytes(-len(result) % 8)
+        struct.pack_into(order + place, result, link, len(result))
+        entries.sort(key=lambda entry: struct.unpack_from(order + "H", entry))
+        result += struct.pack(order + head, len(entries)) + b"".join(entries) + following
+        link = len(result) - len(following)
     return bytes(result)

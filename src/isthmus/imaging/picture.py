@@ -39,6 +39,7 @@ WRITABLE = tuple(end for end, kind in FORMATS.items() if kind != "RAW" and (kind
 """The ends of names that can be written."""
 
 WITHOUT_ALPHA = ("JPEG", "PPM")
+WITHOUT_METADATA = ("BMP", "GIF", "JXL", "PPM", "TGA")
 FILMS = ("TIFF", "GIF", "WEBP", "PNG")
 """Formats that hold several pages or frames."""
 
@@ -212,6 +213,12 @@ def lost_in(picture: Picture, name: str) -> tuple[str, ...]:
         lost.append(f"its {picture.coding.model} becomes RGB.")
     if picture.bands is not None and kind != "TIFF":
         lost.append(f"its further values do not come back: {kind} has none.")
+    held = {"EXIF": picture.exif, "XMP": picture.xmp, "color profile": picture.icc_profile}
+    names = [name for name, data in held.items() if data]
+    deep_avif = kind == "AVIF" and picture.pixels.dtype != np.uint8
+    if names and (deep_avif or kind in WITHOUT_METADATA):
+        deep = " of more than 8 bits" if deep_avif else ""
+        lost.append(f"metadata does not come back ({', '.join(names)}): {kind}{deep} is written without.")
     return tuple(lost)
 
 

@@ -70,10 +70,12 @@ def read_with_pillow(content: bytes, kind: str) -> Picture:
             remarks += (f"its {bits} bit{'s' * (bits > 1)} become{'s' * (bits == 1)} 8.",)
         coding = Coding(kind=kind, options=coding_of(opened, content, kind, kept))
         frames = _frames(opened, coding, count)
-    exif, profile = info.get("exif"), info.get("icc_profile")
+    exif, profile, xmp = info.get("exif"), info.get("icc_profile"), xmp_of(info, kept)
     if kept:
         exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
-    return settled(frames, exif, profile, xmp_of(info, kept), resolution_of(info, kept), remarks)
+    elif kind == "JP2":
+        exif, profile, xmp = notes.jp2_notes(content)
+    return settled(frames, exif, profile, xmp, resolution_of(info, kept), remarks)
 
 
 def settled(
@@ -257,6 +259,8 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
         content = notes.with_segments(content, [*segments, *foreign_xmp, *options.get("segments", [])])
     if kind == "PNG":
         content = with_png_notes(content, picture, exif)
+    if kind == "JP2":
+        content = notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp)
     return content
 
 

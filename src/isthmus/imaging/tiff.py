@@ -51,6 +51,8 @@ NOTES = frozenset(
         271,
         272,
         285,
+        286,
+        287,
         305,
         306,
         315,
@@ -291,9 +293,9 @@ def write_tiff(picture: Picture, quality: int = 0) -> bytes:
         for page in pages:
             array, how = _coded(page, quality)
             extra, described, inner = _tags(page, order)
-            nested.append(inner if not large else {})
+            nested.append(inner)
             file.write(array, **how, **described, extratags=extra, metadata=None, contiguous=False)
-    return notes.with_nested(out.getvalue(), nested, order)
+    return notes.with_nested(out.getvalue(), nested, order, big=large)
 
 
 def _coded(picture: Picture, quality: int) -> tuple[Array, dict[str, Any]]:
@@ -357,7 +359,7 @@ def _compression(values: Array, options: Any, how: dict[str, Any], quality: int)
 
 
 def _tags(picture: Picture, order: str) -> tuple[list[Any], dict[str, Any], dict[int, notes.Directory]]:
-    """Return (further tags, what the writer takes by name, directories to append) of a picture's notes."""
+    """Return (further tags, what the writer takes by name, further directories) of a picture's notes."""
     directory, own = notes.open_exif(picture.exif) if picture.exif else ({}, order)
     from_tiff = picture.coding.kind == "TIFF"
     directory = notes.only(directory, NOTES if from_tiff else OF_A_CAMERA) if own == order else {}
@@ -380,5 +382,4 @@ def _tags(picture: Picture, order: str) -> tuple[list[Any], dict[str, Any], dict
     if picture.xmp:
         plain[XMP] = (1, picture.xmp)
     extra: list[Any] = [(tag, kind, len(raw) // notes.TYPE_BYTES[kind], raw, True) for tag, (kind, raw) in plain.items()]
-    extra += [(tag, 4, 1, 0, True) for tag in nested]
     return extra, described, nested

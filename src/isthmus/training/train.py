@@ -113,7 +113,7 @@ def train(
     patch, upright = chosen.complete().patch or 0, NETWORKS[chosen.network].upright
     dataset, held_out = training_data(source, chosen.size, patch, VALIDATION_IMAGES, upright=upright)
     for skipped in dataset.skipped:
-        LOG.warning("Skipped %s", skipped.reason)
+        LOG.warning("Skipped: %s", skipped.reason)
     if not named and chosen.model is not None:
         init_from = init_from or start_for(chosen, dataset.image_shape[0] // (2 if clean is not None else 1))
         _announce(chosen, init_from)

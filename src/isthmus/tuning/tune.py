@@ -80,7 +80,7 @@ def tune(
     source = open_data(data, data_dir, max_bad=max_bad)
     dataset, test = train_and_test(source, base.size)
     for skipped in dataset.skipped:
-        LOG.warning("Skipped %s", skipped.reason)
+        LOG.warning("Skipped: %s", skipped.reason)
     search = Search(base, dataset, test, code=code or 0, device=device)
     run = Run(folder / "trials.run")
     with run.held(), stop_requests(stop) as request:
