@@ -320,7 +320,7 @@ def test_other_compressions_of_a_tiff_become_deflate(compression):
         assert np.array_equal(after.asarray(), picture.pixels)
 
 
-@pytest.mark.parametrize(("quality", "subsampling"), [(92, 0), (80, 1), (75, 2)])
+@pytest.mark.parametrize(("quality", "subsampling"), [(95, 0), (90, 1), (85, 2)])
 def test_the_tables_and_subsampling_of_a_jpeg_stay(quality, subsampling):
     content = pillow(RGB, "jpg", quality=quality, subsampling=subsampling, progressive=subsampling == 1)
     _, result = again(content, "jpg")
@@ -330,9 +330,9 @@ def test_the_tables_and_subsampling_of_a_jpeg_stay(quality, subsampling):
         assert after.info.get("progressive") == before.info.get("progressive")
 
 
-def test_a_jpeg_of_low_quality_is_written_with_75():
+def test_a_jpeg_of_low_quality_is_written_with_85():
     _, result = again(pillow(RGB, "jpg", quality=20), "jpg")
-    assert opened(result).quantization == opened(pillow(RGB, "jpg", quality=75)).quantization
+    assert opened(result).quantization == opened(pillow(RGB, "jpg", quality=85)).quantization
 
 
 @pytest.mark.parametrize("lossless", [True, False])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +31,8 @@ LABELS = {
 }
 """How the arrays of a file are recognized, by their keys, for each split."""
 
+
+LOG = logging.getLogger("isthmus")
 
 MOST_BYTES = 1 << 33
 """Compressed arrays that claim more than this are refused: a few megabytes can claim any size."""
@@ -103,7 +107,12 @@ class Arrays:
                     yield f"{key}[{place}]", image
 
     def _part(self, split: str, key: str) -> Dataset:
-        images = Layout.of(self.arrays[key].shape).to_batch(self.arrays[key])
+        shape = self.arrays[key].shape
+        if len(shape) == 2 and math.isqrt(shape[1]) ** 2 == shape[1] and shape[0] != math.isqrt(shape[1]):
+            side = math.isqrt(shape[1])
+            told = "%s holds one image of %d x %d pixels. If these are flattened images, reshape them to (%d, %d, %d)."
+            LOG.warning(told, self.title, *shape, shape[0], side, side)
+        images = Layout.of(shape).to_batch(self.arrays[key])
         try:
             check_values(images)
         except DataError as error:

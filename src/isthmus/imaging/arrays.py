@@ -180,10 +180,11 @@ def resize(image: Array, size: tuple[int, int]) -> Array:
         return image
     scale = max(size[0] / height, size[1] / width)
     scaled = (max(size[1], round(width * scale)), max(size[0], round(height * scale)))
-    planes = [np.asarray(Image.fromarray(p).resize(scaled, Image.Resampling.BICUBIC)) for p in to_unit(image)]
-    top, left = (scaled[1] - size[0]) // 2, (scaled[0] - size[1]) // 2
-    middle = np.stack(planes)[:, top : top + size[0], left : left + size[1]]
-    return from_unit(np.clip(middle, 0, 1), image.dtype)
+    across, down = width / scaled[0], height / scaled[1]
+    left, top = (scaled[0] - size[1]) // 2 * across, (scaled[1] - size[0]) // 2 * down
+    box = (left, top, min(width, left + size[1] * across), min(height, top + size[0] * down))  # a thin one's whole would be huge
+    planes = [np.asarray(Image.fromarray(p).resize(size[::-1], Image.Resampling.BICUBIC, box)) for p in to_unit(image)]
+    return from_unit(np.clip(np.stack(planes), 0, 1), image.dtype)
 
 
 def fill_hidden(pixels: Array, alpha: Array) -> Array:

@@ -82,6 +82,7 @@ def write_heic(picture: Picture, quality: int = 0) -> bytes:
     save: dict[str, Any] = {"exif": notes.EXIF_MARK + exif} if exif else {}
     save |= {"icc_profile": picture.icc_profile} if picture.icc_profile else {}
     save |= {"xmp": picture.xmp} if picture.xmp else {}
+    save |= {"bit_depth": 10 if picture.coding.bits <= 10 else 12} if array.dtype == np.uint16 else {}
     out = io.BytesIO()
     file.save(out, quality=quality or 90, **save)
     return out.getvalue()

@@ -66,7 +66,8 @@ def read_deep(content: bytes, kind: str) -> Picture:
         check_size(int(size[1]), int(size[0]))
         exif, profile, xmp = notes.jp2_notes(content)
     elif kind == "JXL":
-        remarks = ("its metadata does not come back: JPEG XL is written without.",) if b"Exif" in content or b"xml " in content else ()
+        has_notes = b"Exif" in content or b"xml " in content
+        remarks = ("its metadata does not come back: JPEG XL is written without.",) if has_notes else ()
     array = _read_pnm(content) if kind == "PPM" else _decoded(without_notes(content) if kind == "PNG" else content, kind)
     if array.ndim == 4 and kind in ("AVIF", "JXL"):
         raise DataError(f"a film in {kind} of more than 8 bits is not read: save its frames one by one.")

@@ -237,9 +237,9 @@ def with_jp2_notes(content: bytes, exif: bytes | None, profile: bytes | None, xm
     """Return a JPEG 2000 file with EXIF, without its mark, color profile and XMP put into it."""
     for mark, data in ((EXIF_UUID, exif), (XMP_UUID, xmp)):
         content += _box(b"uuid", mark + data) if data else b""
-    for kind, start, data, end in boxes(content) if profile else ():
+    for kind, start, at, end in boxes(content) if profile else ():
         if kind == b"jp2h":
-            kept = b"".join(content[begin:last] for inner, begin, _, last in boxes(content, data, end) if inner != b"colr")
+            kept = b"".join(content[begin:last] for inner, begin, _, last in boxes(content, at, end) if inner != b"colr")
             whole = _box(kind, kept + _box(b"colr", b"\2\0\0" + (profile or b"")))
             return content[:start] + whole + content[end:]
     return content

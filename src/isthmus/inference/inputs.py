@@ -48,7 +48,11 @@ def change(images: Any, by: Callable[[Array], Array]) -> Any:
         return _change_bytes(images, by)
     if isinstance(images, str | Path):
         return by(pixels_of(read_picture(Path(images)).pixels))
-    return by(np.asarray(images))
+    array = np.asarray(images)
+    if array.dtype == object:
+        kinds = "an array, a tensor, a PIL image, the bytes of a picture file, a path, or a list of them"
+        raise DataError(f"A {type(images).__name__} is no image. Accepted are {kinds}.")
+    return by(array)
 
 
 def pixels_of(pixels: Array) -> Array:
