@@ -17,6 +17,7 @@ COMMANDS = (
     "train",
     "tune",
     "restore",
+    "improve",
     "denoise",
     "colorize",
     "upscale",

@@ -108,7 +108,7 @@ def test_codes_that_are_no_images_alone_are_not_decoded(name):
             isthmus.DataError, match=f"A {name} model with the loss mse passes detail around its code, so codes alone give no image"
         ):
             act()
-    with pytest.raises(isthmus.UsageError, match=f"A {name} model's code is not all that its images come from"):
+    with pytest.raises(isthmus.UsageError, match=f"A {name} model passes detail around its code: no likelihood bound"):
         importance_weighted_bound(model, np.ones((1, 1, 16, 16), np.float32), 5)
 
 

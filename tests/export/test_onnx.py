@@ -83,7 +83,7 @@ def test_eight_bits_are_measured(denoiser, digits, tmp_path):
 
 def test_a_file_that_differs_is_not_written(dense, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
-    with pytest.raises(IsthmusError, match=r"The whole as ONNX differs from the model by .*nothing was written"):
+    with pytest.raises(IsthmusError, match=r"The whole as ONNX differs from the model by .*Nothing was written"):
         export(dense, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -93,7 +93,7 @@ def test_a_file_that_differs_is_not_written(dense, tmp_path, monkeypatch):
     [
         ({"out": "m.bin"}, "must end in .onnx"),
         ({"out": "m.onnx", "quantize": "int9"}, "Did you mean 'int8'"),
-        ({"out": "m.onnx", "quantize": "int8"}, "give them as `images`"),
+        ({"out": "m.onnx", "quantize": "int8"}, "Pass them as `images`"),
     ],
 )
 def test_mistakes_get_a_sentence(dense, tmp_path, options, message):

@@ -336,7 +336,7 @@ def test_40_two_corrupt_checkpoints_are_refused(interrupted, run):
         path.write_bytes(path.read_bytes()[:-50])
     status, _, err = run(*options, "--resume")
     assert status == 4
-    assert err.startswith(f"isthmus: {Run(out.with_suffix('.run')).newest} is cut off or damaged: ")
+    assert err.startswith(f"isthmus: {Run(out.with_suffix('.run')).newest} is cut off or damaged (")
 
 
 def test_41_resume_with_another_recipe_is_refused_and_the_difference_named(interrupted, run):

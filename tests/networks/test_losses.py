@@ -43,5 +43,5 @@ def test_psnr_counts_each_image_by_its_ratio():
 
 
 def test_psnr_gives_no_likelihood():
-    with pytest.raises(UsageError, match="The loss psnr stands for no distribution"):
+    with pytest.raises(UsageError, match="The loss psnr is no distribution"):
         LOSSES["psnr"].nats(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), 1.0)

@@ -134,7 +134,7 @@ def test_a_photographic_model_has_pictures_worst_cases_and_curves_and_nothing_of
     page = (tmp_path / "report.html").read_text()
     assert "Held-out pictures: center crops of 67 x 52 pixels." in page
     assert "(test, 1 images)" in page
-    assert "of any size, RGB; learned from squares of 16 x 16 pixels" in page
+    assert "of any size, RGB; trained on patches of 16 x 16 pixels" in page
     assert ("how far their colors are apart" in page) == (task == "colorize")
 
 

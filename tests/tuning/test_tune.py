@@ -281,7 +281,7 @@ def test_nothing_is_overwritten_unasked(tuned, small_digits):
 
 def test_without_optuna_it_says_what_to_install(small_digits, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(UsageError, match=r"Optuna is not installed: pip install 'isthmus\[tune\]'\."):
+    with pytest.raises(UsageError, match=r"This needs the extra 'tune'\. Install it: pip install 'isthmus\[tune\]'\."):
         tune(small_digits, out=tmp_path, trials=1, **SHORT)
 
 
