@@ -107,14 +107,14 @@ def test_a_colorizer_learns_to_carry_hints_on():
     pictures = np.broadcast_to(colors, (120, 3, 32, 32)).copy()  # only a hint tells which
     fields = {"model": "global", "hidden": (16, 16), "code": 16, "loss": "ab", "device": "cpu", "batch_size": 10}
     corruption = "hints(count=4, size=0.3, without=0) | grayscale"
-    model = isthmus.train(pictures, task="colorize", corruption=corruption, epochs=25, learning_rate=4e-3, **fields)
-    truth = np.zeros((64, 64, 3), np.uint8) + np.array((190, 90, 60), np.uint8)
-    gray = np.full((64, 64), 117, np.uint8)
-    dots = np.dstack([truth, np.zeros((64, 64), np.uint8)])
-    dots[20:40, 20:40, 3] = 255
+    model = isthmus.train(pictures, task="colorize", corruption=corruption, epochs=60, learning_rate=4e-3, **fields)
+    truth = np.zeros((32, 32, 3), np.uint8) + np.array((190, 90, 60), np.uint8)
+    gray = np.full((32, 32), 117, np.uint8)
+    dots = np.dstack([truth, np.zeros((32, 32), np.uint8)])
+    dots[10:20, 10:20, 3] = 255
     wanted = lab_of(truth)[1:].mean((1, 2))
     given = lab_of(model.restore(gray, hints=dots))[1:]
-    for place in (given[:, 20:40, 20:40], given[:, :8, :8]):  # where it was set, and far from there
+    for place in (given[:, 10:20, 10:20], given[:, :4, :4]):  # where it was set, and far from there
         assert torch.cosine_similarity(place.mean((1, 2)), wanted, 0) > 0.9
         assert (place.mean((1, 2)) - wanted).norm() < 0.75 * wanted.norm()  # without the hint, 1
 
