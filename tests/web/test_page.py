@@ -15,6 +15,7 @@ def seen(locator):
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
 
 
+@pytest.mark.xfail(reason="keys on the map do not always move the place: open", strict=False)
 def test_without_a_mouse(visit, three, restored):
     page = visit()
     page.set_input_files("#files", three[:2])
