@@ -15,7 +15,6 @@ def seen(locator):
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
 
 
-@pytest.mark.xfail(reason="keys on the map do not always move the place: open", strict=False)
 def test_without_a_mouse(visit, three, restored):
     page = visit()
     page.set_input_files("#files", three[:2])
@@ -41,6 +40,7 @@ def test_without_a_mouse(visit, three, restored):
     expect(page.locator("#explore")).to_be_visible()
     expect(page.locator("#near-name")).to_contain_text("number")
     page.locator("#map").focus()
+    expect(page.locator("#here")).to_have_attribute("src", re.compile("blob:"))
     place = page.locator("#here").get_attribute("src")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#here")).not_to_have_attribute("src", place)
