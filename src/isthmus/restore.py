@@ -16,7 +16,7 @@ from isthmus.datasets.base import OnProgress
 from isthmus.datasets.folder import Folder
 from isthmus.datasets.rewriting import of_one_file
 from isthmus.errors import IsthmusError, IsthmusWarning, UsageError, printable
-from isthmus.imaging.arrays import Array, Layout, to_unit
+from isthmus.imaging.arrays import Array, Layout, middle, to_unit
 from isthmus.imaging.picture import Picture, read_picture, write_picture
 from isthmus.inference.noise_level import noise_level
 from isthmus.model import Model, load
@@ -27,6 +27,9 @@ Models = Model | str | Path | Sequence[Model | str | Path] | Mapping[int, Model]
 
 SMALLEST = 8
 """Height and width in pixels below which nothing is said about an image's noise."""
+
+MIDDLE = 1024
+"""Of a larger image only so many pixels are looked at, down and across: the rest costs memory, and says little more."""
 
 LOOKS_NOISY, HARDLY = 5 / 255, 0.2
 """Standard deviation from which an image looks noisy; the share of it that a change must reach, not to be called hardly any."""
@@ -111,12 +114,13 @@ class Restorer:
 
 
 def _hardly_changed(images: Array, restored: Array) -> int:
-    """Return how many of the images look noisy and hardly changed."""
+    """Return how many of the images look noisy and hardly changed, in their middles."""
     before, after = (Layout.of(array.shape).to_batch(array) for array in (images, restored))
     if before.shape != after.shape or min(before.shape[2:]) < SMALLEST:
         return 0
+    before, after = middle(before, MIDDLE), middle(after, MIDDLE)
     noise = noise_level(before)
-    change = np.sqrt([np.mean((to_unit(new) - to_unit(old)) ** 2) for old, new in zip(before, after, strict=True)])
+    change = np.sqrt(np.square(to_unit(after) - to_unit(before)).mean((1, 2, 3)))
     return int(np.sum((noise > LOOKS_NOISY) & (change < HARDLY * noise)))
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.imaging.arrays import Array, middle, to_unit
+from isthmus.imaging.arrays import Array, to_unit
 
 NORMAL_MEDIAN = 0.6745
 """The median of the absolute value of a standard normal variable."""
-
-MOST_SIDE = 1024
-"""Of a larger image only the middle is looked at: height and width in pixels."""
 
 
 def noise_level(images: Array) -> Array:
@@ -24,8 +21,8 @@ def noise_level(images: Array) -> Array:
 
     Source: Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage, with Haar's wavelet.
     """
-    height, width = (min(length, MOST_SIDE) // 2 * 2 for length in images.shape[2:])
-    x = to_unit(middle(images, height, width))
+    height, width = (length // 2 * 2 for length in images.shape[2:])
+    x = to_unit(images[..., :height, :width])
     details = (x[..., ::2, ::2] - x[..., ::2, 1::2] - x[..., 1::2, ::2] + x[..., 1::2, 1::2]) / 2  # (n, C, H/2, W/2)
     level: Array = np.median(np.abs(details), axis=(1, 2, 3)) / NORMAL_MEDIAN
     return level
