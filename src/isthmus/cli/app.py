@@ -139,7 +139,9 @@ def show_rewritten(
         "skipped": skipped_names,
         **(facts or {}),
     }
-    text = f"{rewritten.count:,} images in {seconds:.2f} s ({rewritten.count / seconds:,.0f} per second): {name}"
+    slow = 0 < rewritten.count < seconds
+    speed = f"{seconds / rewritten.count:.1f} s each" if slow else f"{rewritten.count / seconds:,.0f} per second"
+    text = f"{rewritten.count:,} image{'s' * (rewritten.count != 1)} in {seconds:.2f} s ({speed}): {name}"
     if rewritten.there:
         text += f"\n{rewritten.there:,} existed already and were left unchanged"
     if remark:
