@@ -400,10 +400,13 @@ def test_pictures_that_no_browser_shows(visit, tmp_path):
     tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb")
     (tmp_path / "photo.nef").write_bytes(b"no raw")
     page = visit()
-    page.set_input_files("#files", tmp_path / "deep.tif")
+    tifffile.imwrite(tmp_path / "other.tif", deep, photometric="rgb")
+    page.set_input_files("#files", [tmp_path / "deep.tif", tmp_path / "other.tif"])
     expect(page.locator("#numbers")).to_contain_text(re.compile(r"60 . 40 pixels \(0.0 megapixels\), TIF of"))
+    middle = "document.querySelector('#strip li:nth-child(2) canvas').getContext('2d').getImageData(28, 28, 1, 1).data[0]"
+    soon(page, lambda: abs(page.evaluate(middle) - 156) <= 1)  # the other's thumbnail: 40,000 of 65,535
     page.set_input_files("#more-files", tmp_path / "photo.nef")
-    page.keyboard.press("n")
+    page.locator("#strip li").nth(2).locator("button").first.click()
     expect(page.locator("#numbers")).to_contain_text("photo.nef")
     expect(page.locator("#numbers .warn")).to_be_visible()  # it is no RAW, or the extra is missing: the server says which
     visit.complaints.clear()

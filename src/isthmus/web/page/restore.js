@@ -17,7 +17,7 @@ export function openRestore() {
   const viewer = new Viewer($("view"));
   const brush = new Brush(viewer, drawn);
   let items = [], shown = null, running = false, settings = null;
-  const strip = new Strip($("strip"), { show, remove, stale: (item) => item.made !== wanted(item) });
+  const strip = new Strip($("strip"), { show, remove, preview, stale: (item) => item.made !== wanted(item) });
   settings = new Settings(refresh);
   listen(viewer, brush);
 

@@ -7,7 +7,8 @@ const HEIGHT = 56; // pixels
 export class Strip {
   /**
    * @param {HTMLElement} list where the thumbnails are.
-   * @param {{show: (item) => void, remove: (item) => void, stale: (item) => boolean}} does what happens to a picture.
+   * @param {{show: (item) => void, remove: (item) => void, stale: (item) => boolean, preview: (file) => Promise<Blob>}} does
+   *   what happens to a picture; `preview` makes what the browser can show of what it cannot.
    */
   constructor(list, does) {
     Object.assign(this, { list, does, parts: new Map(), making: Promise.resolve() });
@@ -53,8 +54,11 @@ export class Strip {
     entry.append(button, remove);
     this.list.append(entry);
     this.parts.set(item, { entry, button, note, thumb });
-    this.making = this.making.then(() => createImageBitmap(item.file, { resizeHeight: 2 * HEIGHT, resizeQuality: "low" })
-      .then((bitmap) => this.paint(item, bitmap), () => {})); // one after the other; some the browser cannot show
+    const small = { resizeHeight: 2 * HEIGHT, resizeQuality: "low" };
+    const bitmapOf = () => createImageBitmap(item.file, small)
+      .catch(async () => this.parts.has(item) && createImageBitmap(await this.does.preview(item.file), small));
+    this.making = this.making.then(bitmapOf) // one after the other
+      .then((bitmap) => bitmap && this.paint(item, bitmap), () => {}); // what nobody can read fails when it is restored
   }
 
   /** Draw a picture's thumbnail. */
