@@ -28,7 +28,7 @@ from isthmus.cli.app import (
 )
 from isthmus.cli.messages import messages
 from isthmus.errors import printable
-from isthmus.recipes import Recipe, base_fields
+from isthmus.recipes import Recipe
 
 GROUPS = {
     "Task": ("task", "noise", "factor", "corruption", "prepare"),
@@ -84,6 +84,8 @@ def _fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCo
     if "--recipe" not in tokens:
         return
     given = {name.removeprefix("--").replace("-", "_") for name in tokens}
+    from isthmus.recipes import base_fields
+
     fields = base_fields(tokens["--recipe"][0].value, given)
     config.Dict(fields, source="--recipe", use_commands_as_keys=False)(app, commands, arguments)
 

@@ -1,7 +1,7 @@
 """The losses by name: how far an output is from the ground truth.
 
 A loss also says what the model's output means: logits (the image is their sigmoid), the image's values themselves, or its colors.
-Torch is imported where it computes, so that the names are there without it.
+Torch and NumPy are imported where they compute, so that the names are there without them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from isthmus.errors import UsageError
-from isthmus.imaging.arrays import Window
-from isthmus.imaging.color import from_lab, lightness_of, to_lab
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from isthmus.imaging.arrays import Window
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,8 @@ class ColorLoss(Loss):
     def colors(self, output: Tensor, clean: Tensor) -> Tensor:
         """Return a and b of clean images `(B, 2, h, w)`: of each place of an output, those of the mean color there."""
         from torch.nn.functional import interpolate
+
+        from isthmus.imaging.color import to_lab
 
         size = output.shape[-2:]
         return to_lab(clean if size == clean.shape[-2:] else interpolate(clean, size, mode="area"))[:, 1:]
@@ -236,6 +238,8 @@ def _bins() -> tuple[tuple[float, float], ...]:
     """Return a and b of the bins' centers: those of a grid that a screen can show at some lightness, or that are next to one."""
     import torch
 
+    from isthmus.imaging.color import to_lab
+
     steps = torch.linspace(0, 1, 33, device="cpu")  # also while a network is laid out on no device
     ab = to_lab(torch.cartesian_prod(steps, steps, steps).T[None, :, :, None])[0, 1:, :, 0]
     shown = {(a, b) for a, b in (ab / BIN_SIDE).floor().T.tolist()}
@@ -246,6 +250,9 @@ def _bins() -> tuple[tuple[float, float], ...]:
 def _colored(seen: Tensor | None, ab: Tensor, window: Window | None) -> Tensor:
     """Return RGB images of the lightness seen, and of a and b of all the picture, which may be coarser."""
     from torch import cat
+
+    from isthmus.imaging.arrays import Window
+    from isthmus.imaging.color import from_lab, lightness_of
 
     assert seen is not None, "needs_seen"
     window = window or Window((seen.shape[-2], seen.shape[-1]), (slice(None), slice(None)))

@@ -1,7 +1,5 @@
-"""Recipes: what to train and how."""
+"""Recipes: what to train and how. Everything here loads on first use: the command line's help needs the fields, not the presets."""
 
-from isthmus.recipes.presets import PRESETS, base_fields, find_recipe
-from isthmus.recipes.recipe import Recipe
-from isthmus.recipes.tasks import Task, register_task
+import lazy_loader
 
-__all__ = ["PRESETS", "Recipe", "Task", "base_fields", "find_recipe", "register_task"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,9 +7,9 @@ Source: Zhang et al. (2021), BSRGAN, and Zhang et al. (2023), SCUNet, for chains
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isthmus.recipes.recipe import Recipe
@@ -41,10 +41,30 @@ SMALL = (
 )
 """Small pictures, most of them saved as JPEG."""
 
-RESTORING = ("denoise", "repair", "upscale", "pairs", "noisy", "inpaint")
-"""Tasks for which photographs get the photographic network, unless another one is named."""
+COLORIZING: dict[str, Any] = {
+    "model": "global",
+    "loss": "ab-mixed",
+    "prepare": "resize((1, 1.6), kernel='triangle')",
+    "corruption": "hints | grayscale | fade((0.6, 1), tint=0) | gaussian-noise((0, 0.03))",
+    "warm_up": 0.05,
+    "ema": 0.999,
+    "clip": 2.0,
+}
+"""How the colorizer that ships was trained: whole pictures, in part cut, faded and noisy, mostly without hints."""
 
-STARTS = {"denoise": "denoise-{kind}", "noisy": "denoise-{kind}", "pairs": "denoise-{kind}", "repair": "repair"}
+CHOSEN: dict[str, dict[str, Any]] = {
+    **{task: {"model": "photographic"} for task in ("denoise", "repair", "upscale", "pairs", "noisy", "inpaint")},
+    "colorize": COLORIZING,
+}
+"""Tasks for which photographs get a network of their own, unless another one is named, and the fields that go with it."""
+
+STARTS = {
+    "denoise": "denoise-{kind}",
+    "noisy": "denoise-{kind}",
+    "pairs": "denoise-{kind}",
+    "repair": "repair",
+    "colorize": "colorize",
+}
 """The model that ships whose weights a training for a task begins with; upscale-x{factor} for upscale."""
 
 LARGE, SMALLEST = 96, 48
@@ -72,9 +92,11 @@ def are_photographs(sizes: Counter[tuple[int, int]]) -> bool:
 def suited(recipe: Recipe, sizes: Counter[tuple[int, int]]) -> Recipe:
     """Return a recipe with the network that suits images of these sizes, where it names none."""
     shaped = recipe.code or recipe.hidden or recipe.decoder_hidden or recipe.code_kind or recipe.size
-    if recipe.model or shaped or recipe.task not in RESTORING or not are_photographs(sizes):
+    if recipe.model or shaped or recipe.task not in CHOSEN or not are_photographs(sizes):
         return recipe
-    return replace(recipe, model="photographic", learning_rate=recipe.learning_rate or FINE_TUNING_RATE)
+    defaults = {field.name: field.default for field in dataclasses.fields(recipe)}
+    chosen = {name: value for name, value in CHOSEN[recipe.task].items() if getattr(recipe, name) == defaults[name]}
+    return dataclasses.replace(recipe, **chosen, learning_rate=recipe.learning_rate or FINE_TUNING_RATE)
 
 
 def start_for(recipe: Recipe, channels: int) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from isthmus.errors import UsageError, lookup, printable
 from isthmus.recipes.chapter import CHAPTER
+from isthmus.recipes.photographs import COLORIZING
 from isthmus.recipes.recipe import Recipe
 
 PRESETS: dict[str, Recipe] = {
@@ -44,16 +45,7 @@ PRESETS: dict[str, Recipe] = {
             *((f"upscale-x{factor}", "upscale", factor) for factor in (2, 3, 4)),
         )
     },
-    "colorize": Recipe(
-        task="colorize",
-        model="global",
-        loss="ab-mixed",
-        prepare="resize((1, 1.6), kernel='triangle')",
-        corruption="hints | grayscale | fade((0.6, 1), tint=0) | gaussian-noise((0, 0.03))",
-        warm_up=0.05,
-        ema=0.999,
-        clip=2.0,
-    ),
+    "colorize": Recipe(task="colorize", **COLORIZING),
 }
 """The book's three; the best codes of 32 and of 128 numbers (a map of 32 x 2 x 2); a VAE with 50; a code to describe with; and
 those of the models that ship, by their names."""

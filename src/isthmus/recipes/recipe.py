@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any
 
-from isthmus.corruptions import Downscale, GaussianNoise, parse
 from isthmus.errors import UsageError, lookup, nearest
 from isthmus.networks import NETWORKS
 from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import COLOR_LOSSES, LOSSES
 from isthmus.recipes.photographs import corruption_for
-from isthmus.recipes.tasks import TASKS
 
 SCHEDULES = ("one-cycle", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -140,6 +138,8 @@ class Recipe:
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else None
 
     def _unknown_names(self) -> list[str]:
+        from isthmus.recipes.tasks import TASKS
+
         problems = []
         for kind, name, registry in (
             ("task", self.task, TASKS),
@@ -158,6 +158,9 @@ class Recipe:
 
     def _completed(self) -> dict[str, Any]:
         """Return the fields that `complete` fills in."""
+        from isthmus.corruptions import Downscale, GaussianNoise, parse  # they need NumPy, and help is quick without
+        from isthmus.recipes.tasks import TASKS
+
         architecture, task = NETWORKS[self.network], TASKS[self.task]
         for name, needs in (("noise", "denoise"), ("factor", "upscale")):
             if getattr(self, name) is not None and (self.task != needs or self.corruption):
