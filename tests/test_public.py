@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ reveal_type(model.restore([b"bytes"]))
 reveal_type(model.encode(np.zeros((1, 28, 28))))
 reveal_type(model.network)
 reveal_type(model.info.train_seconds)
-reveal_type(isthmus.restore_file("denoise", "in.png", "out.png"))
+reveal_type(isthmus.restore_file("denoise", "in.png", "out.png", stop=threading.Event()))
 for restored in isthmus.restore_folder("denoise", "in", "out"):
     reveal_type(restored.error)
 reveal_type(isthmus.evaluate(model, "scans/").loss)
@@ -192,6 +193,27 @@ def test_a_folder_is_restored_one_by_one(tmp_path, color):
     assert broken.out is None
     assert "b.png" in broken.error
     assert (last.out, last.out.exists()) == (tmp_path / "out" / "c.png", True)
+
+
+def test_work_is_stopped_by_an_event_and_leaves_whole_files_only(tmp_path, color):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "c"):
+        Image.fromarray(PIXELS).save(tmp_path / "in" / f"{name}.png")
+    stop = threading.Event()
+    results = isthmus.restore_folder(color, tmp_path / "in", tmp_path / "out", stop=stop)
+    next(results)
+    stop.set()
+    with pytest.raises(isthmus.Interrupted):
+        next(results)
+    with pytest.raises(isthmus.Interrupted):
+        isthmus.restore_file(color, tmp_path / "in" / "a.png", tmp_path / "single.png", stop=stop)
+    with pytest.raises(isthmus.Interrupted):
+        isthmus.improve(tmp_path / "in", tmp_path / "improved", stop=stop)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    assert not (tmp_path / "single.png").exists()
+    assert not list((tmp_path / "improved").glob("*"))
+    rest = [*isthmus.restore_folder(color, tmp_path / "in", tmp_path / "out", resume=True)]
+    assert [one.out.name for one in rest] == ["b.png", "c.png"]
 
 
 def test_a_name_that_is_taken_is_refused():

@@ -6,6 +6,7 @@ picture hardly anything. How strongly it was compressed, its JPEG tables tell.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -112,10 +113,19 @@ class Improver:
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         memory: At most so many bytes for the process: large pictures go through in tiles. None for no limit.
+        stop: Set it, from any thread, to end the work with `Interrupted`.
     """
 
-    def __init__(self, *, strength: float = 1.0, self_ensemble: bool = False, device: str = "auto", memory: int | None = None):
-        self.strength, self.self_ensemble, self.device, self.memory = strength, self_ensemble, device, memory
+    def __init__(
+        self,
+        *,
+        strength: float = 1.0,
+        self_ensemble: bool = False,
+        device: str = "auto",
+        memory: int | None = None,
+        stop: threading.Event | None = None,
+    ):
+        self.strength, self.self_ensemble, self.device, self.memory, self.stop = strength, self_ensemble, device, memory, stop
         self._restorers: dict[str, Restorer] = {}
 
     def find(self, picture: Picture) -> Findings:
@@ -164,13 +174,14 @@ class Improver:
                 self_ensemble=self.self_ensemble,
                 device=self.device,
                 memory=self.memory,
+                stop=self.stop,
             )
         return self._restorers[name]
 
     def _removed(self, crop: Array) -> Array:
         """Return what the denoiser removes from a crop `(C, H, W)`, of 255, in blocks `(n, C, side, side)`."""
         model = self._restorer("denoise").model_for(len(crop))
-        removed = 255 * (to_unit(crop) - to_unit(model.restore(crop[None])[0]))
+        removed = 255 * (to_unit(crop) - to_unit(model.restore(crop[None], stop=self.stop)[0]))
         height, width = (length // BLOCK_SIDE for length in removed.shape[1:])
         blocks = removed[:, : height * BLOCK_SIDE, : width * BLOCK_SIDE].reshape(len(crop), height, BLOCK_SIDE, width, BLOCK_SIDE)
         return np.moveaxis(blocks, (1, 3), (0, 1)).reshape(height * width, len(crop), BLOCK_SIDE, BLOCK_SIDE)
@@ -241,6 +252,7 @@ def improve(
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    stop: threading.Event | None = None,
 ) -> Improvements:
     """Find out what each picture needs, and do it: remove noise, remove JPEG artifacts, or nothing.
 
@@ -254,6 +266,7 @@ def improve(
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         overwrite: Replace what exists.
         resume: Skip what exists.
+        stop: Set it, from any thread, to end the work; the files that are there are whole, and `resume` does the others.
 
     Returns:
         What was found and done, for each picture.
@@ -261,11 +274,12 @@ def improve(
     Raises:
         DataError: If there are no pictures, or most of them cannot be read.
         UsageError: If `source` holds no pictures but arrays, or `out` exists.
+        Interrupted: If `stop` was set.
     """
     from isthmus.datasets import open_data
 
     opened = open_data(source)
-    improver = Improver(strength=strength, self_ensemble=self_ensemble, device=device)
+    improver = Improver(strength=strength, self_ensemble=self_ensemble, device=device, stop=stop)
     return improve_data(improver, opened, Path(out), overwrite=overwrite, resume=resume)
 
 

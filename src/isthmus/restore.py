@@ -60,6 +60,7 @@ class Restorer:
         hints: For a colorizer: an array, or a picture or its file, whose opaque or colored pixels are colors to set.
         device: Where models that are given by file or name compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         memory: At most so many bytes for the process: large images go through in tiles. None for no limit.
+        stop: Set it, from any thread, to end the work with `Interrupted`.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Restorer:
         hints: str | Path | Picture | Array | None = None,
         device: str = "auto",
         memory: int | None = None,
+        stop: threading.Event | None = None,
     ):
         chosen = as_models(models, device)
         if memory:
@@ -79,7 +81,7 @@ class Restorer:
                 model.limit_memory(memory)
         self.by_channels = {model.image_shape[0]: model for model in chosen}
         self.other = chosen[-1]
-        self.strength, self.self_ensemble = strength, self_ensemble
+        self.strength, self.self_ensemble, self.stop = strength, self_ensemble, stop
         mask, hints = (read_picture(Path(told)) if isinstance(told, str | Path) else told for told in (mask, hints))
         self.mask = to_unit(mask.pixels).mean(2) if isinstance(mask, Picture) else mask
         self.hints = _hints_of(hints) if isinstance(hints, Picture) else hints
@@ -94,7 +96,8 @@ class Restorer:
         """Return an array of images, restored; see `Model.restore`."""
         channels = Layout.of(images.shape).to_batch(images).shape[1]
         options = {"strength": self.strength, "self_ensemble": self.self_ensemble, "mask": self.mask, "hints": self.hints}
-        restored: Array = self.model_for(channels).restore(images, **options, on_progress=on_progress)  # type: ignore[arg-type]  # each has its type
+        model = self.model_for(channels)
+        restored: Array = model.restore(images, **options, on_progress=on_progress, stop=self.stop)  # type: ignore[arg-type]  # each has its type
         if self.strength and self.mask is None:
             self.hardly_changed += _hardly_changed(images, restored)
         return restored
@@ -142,6 +145,7 @@ def restore_file(
     hints: str | Path | Array | None = None,
     overwrite: bool = False,
     on_progress: Callable[[float], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> Path:
     """Restore one picture file; bit depth, transparency, color profile and EXIF are kept as the format of `out` allows.
 
@@ -155,6 +159,7 @@ def restore_file(
         hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace `out` if it exists.
         on_progress: Called with the share done.
+        stop: Set it, from any thread, to end the work; nothing is written then.
 
     Returns:
         The path that was written.
@@ -162,6 +167,7 @@ def restore_file(
     Raises:
         DataError: If the picture cannot be read, does not fit the model, or the format cannot hold the result.
         UsageError: If `out` exists.
+        Interrupted: If `stop` was set.
 
     Warns:
         IsthmusWarning: If the picture looks noisy, and hardly changed.
@@ -170,7 +176,7 @@ def restore_file(
     if path.exists() and path.resolve() == target.resolve():
         raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
     check_output(target, overwrite=overwrite)
-    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints, stop=stop)
     write_picture(target, restorer.restore_picture(read_picture(path), on_progress))
     if restorer.remark:
         warnings.warn(restorer.remark, IsthmusWarning, stacklevel=2)
@@ -202,7 +208,7 @@ def restore_folder(
         hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace what exists.
         resume: Skip what exists.
-        stop: Set it, from any thread, to end after the current picture.
+        stop: Set it, from any thread, to end the work; the files that are there are whole, and `resume` does the others.
 
     Yields:
         One result per picture, as soon as it is written. A picture that fails does not end the others.
@@ -210,23 +216,20 @@ def restore_folder(
     Raises:
         DataError: If the folder holds no pictures.
         UsageError: If `out` holds files, and neither `overwrite` nor `resume` is given.
+        Interrupted: If `stop` was set.
     """
     root, target = Path(source), Path(out)
     if target.resolve() == root.resolve():
         raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
     folder = Folder.scan(root, 1.0)
     check_output(target, overwrite=overwrite or resume)
-    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints)
-    return _restored(restorer, folder.without(target), target, resume, stop)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints, stop=stop)
+    return _restored(restorer, folder.without(target), target, resume)
 
 
-def _restored(
-    restorer: Restorer, folder: Folder, target: Path, resume: bool, stop: threading.Event | None
-) -> Iterator[RestoredFile]:
+def _restored(restorer: Restorer, folder: Folder, target: Path, resume: bool) -> Iterator[RestoredFile]:
     places = folder.places(target)
     for file in folder.files:
-        if stop is not None and stop.is_set():
-            return
         source, out = folder.root / file, places[str(file)]
         if resume and out.exists():
             continue
