@@ -51,6 +51,9 @@ HANG_SECONDS = 600
 CLOSE, FAR = 5.0, 40.0
 """Of 255, between the means of the 64 parts of a picture and of its result: over all parts, and in one of them."""
 
+LEAST_SIDE = 16
+"""Pixels of a part's side."""
+
 GROUPS = ("IFD0", "ExifIFD", "GPS", "IPTC", "JFIF", "PNG", "PNG-pHYs", "ICC-header", "GIF", "File", "XMP-")
 """ExifTool's groups that say something about the picture."""
 
@@ -171,6 +174,7 @@ def differences(source: Path, result: Path, scale: int, colorized: bool, close: 
         if new.shape[:2] != tuple(side * scale for side in old.shape[:2]):
             found.append(f"frame {place}: {old.shape} became {new.shape}")
             continue
+        new = new.reshape(old.shape[0], scale, old.shape[1], scale, 3).mean((1, 3))
         apart = np.abs(grid(old, colorized) - grid(new, colorized))
         if apart.mean() > close or apart.max() > far:
             found.append(f"frame {place}: the parts differ by {apart.mean():.1f}, one by {apart.max():.1f}")
@@ -178,10 +182,9 @@ def differences(source: Path, result: Path, scale: int, colorized: bool, close: 
 
 
 def grid(image: Array, gray: bool) -> Array:
-    """Return the means of 8 x 8 parts of an image `(H, W, 3)` laid over gray."""
+    """Return the means of up to 8 x 8 parts of an image `(H, W, 3)` laid over gray, large enough that noise cancels out."""
     image = image.mean(2, keepdims=True) if gray else image
-    height, width = image.shape[:2]
-    rows, columns = min(8, height), min(8, width)
+    rows, columns = (min(8, -(-side // LEAST_SIDE)) for side in image.shape[:2])
     parts = [np.array_split(row, columns, 1) for row in np.array_split(image, rows)]
     return np.array([[part.mean((0, 1)) for part in row] for row in parts])
 
@@ -213,7 +216,8 @@ def by_vips(path: Path) -> list[Array] | None:
         with Image.open(three) as image:
             values = np.asarray(image)
             values = values / 257 if values.dtype == np.uint16 else values
-            return [np.dstack([values] * 3).astype(np.float32) if values.ndim == 2 else values[:, :, :3].astype(np.float32)]
+            values = values.reshape(*values.shape[:2], -1)[:, :, :3]
+            return [np.repeat(values[:, :, :1], 3, 2).astype(np.float32) if values.shape[2] < 3 else values.astype(np.float32)]
 
 
 def lost(source: Path, result: Path, said: str) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from isthmus.datasets.base import SPLITS, Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
 from isthmus.datasets.idx import is_idx, write_idx
@@ -34,8 +35,8 @@ LABELS = {
 
 LOG = logging.getLogger("isthmus")
 
-MOST_BYTES = 1 << 33
-"""Compressed arrays that claim more than this are refused: a few megabytes can claim any size."""
+MOST_BYTES, MOST_TIMES = 1 << 30, 100
+"""Arrays that inflate to more bytes, and to more times their file, are refused: a few megabytes can claim any size."""
 
 
 @dataclass(frozen=True)
@@ -173,11 +174,14 @@ def read_npz(path: Path) -> dict[str, Array]:
             if twice:
                 raise DataError(f"{printable(str(path))} holds two arrays named {printable(twice[0])}. Save it again with one.")
             total = sum(member.file_size for member in file.zip.infolist())
-            if total > MOST_BYTES:
+            times = total // max(1, path.stat().st_size)
+            if total > MOST_BYTES and times > MOST_TIMES:
                 raise DataError(
-                    f"{printable(str(path))} inflates to {total / 1e9:,.1f} GB, more than the {MOST_BYTES / 1e9:,.0f} GB that are "
-                    "accepted. Save it as several files, or as .npy."
+                    f"{printable(str(path))} inflates to {total / 1e9:,.1f} GB, {times:,} times its size; accepted are "
+                    f"{MOST_TIMES} times. Save it as several files, or as .npy."
                 )
+            if total > psutil.virtual_memory().available:
+                raise DataError(f"{printable(str(path))} holds {total / 1e9:,.1f} GB, more than the memory left. Split it.")
             arrays = {key: file[key] for key in file.files}
             for key, array in arrays.items():
                 if not isinstance(array, np.ndarray):

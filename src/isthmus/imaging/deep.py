@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,7 @@ def read_deep(content: bytes, kind: str) -> Picture:
     options: dict[str, Any] = {}
     if kind == "PNG":
         check_size(int.from_bytes(content[20:24]), int.from_bytes(content[16:20]))
+        notes.check_png(content)
         kept = [chunk for chunk in notes.png_chunks(content) if chunk[0] in PNG_NOTES]
         options = {"chunks": [chunk for chunk in kept if chunk[0] != b"eXIf"]}
         exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
@@ -92,12 +95,35 @@ def read_deep(content: bytes, kind: str) -> Picture:
 def _decoded(content: bytes, kind: str) -> Array:
     import imagecodecs
 
+    read_png = _read_interlaced if content[28:29] == b"\1" else imagecodecs.png_decode
     decode = {
-        "PNG": imagecodecs.png_decode, "JPEG": imagecodecs.jpeg_decode, "JP2": imagecodecs.jpeg2k_decode,
-        "AVIF": imagecodecs.avif_decode, "JXL": imagecodecs.jpegxl_decode,
+        "PNG": read_png, "JPEG": imagecodecs.jpeg_decode, "JP2": imagecodecs.jpeg2k_decode, "AVIF": imagecodecs.avif_decode,
+        "JXL": imagecodecs.jpegxl_decode,
     }  # fmt: skip
     array: Array = decode[kind](content)
     return array
+
+
+def _read_interlaced(content: bytes) -> Array:
+    """Return an interlaced PNG's pixels, each of its passes decoded as a picture: libpng prints warnings of whole ones."""
+    import imagecodecs
+
+    chunks = list(notes.png_chunks(content))
+    header, place = chunks[0][1], 0
+    rows_of_all = zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT"))
+    beside = [chunk for chunk in chunks[1:] if chunk[0] == b"tRNS"]
+    whole: Array | None = None
+    for (left, top, across, down), columns, rows, length in notes.png_passes(header, header[:8]):
+        head = struct.pack(">II", columns, rows) + header[8:12] + b"\0"
+        data = zlib.compress(rows_of_all[place : place + length], 1)
+        part: Array = imagecodecs.png_decode(notes.png_of([(b"IHDR", head), *beside, (b"IDAT", data), (b"IEND", b"")]))
+        if whole is None:
+            height, width = int.from_bytes(header[4:8]), int.from_bytes(header[:4])
+            whole = np.empty((height, width, *part.shape[2:]), part.dtype)
+        whole[top::down, left::across] = part
+        place += length
+    assert whole is not None
+    return whole
 
 
 def _notes(content: bytes, kind: str) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -110,6 +136,7 @@ def _notes(content: bytes, kind: str) -> tuple[Any, Any, Any, Any, dict[str, Any
             ((int.from_bytes(data[1:3]), int.from_bytes(data[3:5])) for marker, data in segments if 0xC0 <= marker <= 0xC2), (0, 0)
         )
         check_size(height, width)
+        notes.check_jpeg(content)
         profile = b"".join(part[14:] for part in parts)
         return exif, profile or None, None, None, {"segments": kept, "quality": 95}
     with Image.open(io.BytesIO(content), formats=[kind]) as opened:
@@ -161,8 +188,6 @@ def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
     if kind == "PNG":
         content = bytes(imagecodecs.png_encode(array))
         if picture.icc_profile and not picture.coding.options.get("chunks"):
-            import zlib
-
             content = notes.with_chunks(content, [(b"iCCP", b"profile\0\0" + zlib.compress(picture.icc_profile))])
         return with_png_notes(content, picture, exif)
     if kind == "PPM":

@@ -1,6 +1,7 @@
-"""The notes in picture files, byte for byte: EXIF and TIFF's directories, PNG's chunks, JPEG's segments.
+"""The notes in picture files, byte for byte: TIFF's directories, PNG's chunks, JPEG's segments; and whether a file is whole.
 
-Nothing is decoded that need not be: a text in any encoding, a maker's own notes and unknown tags come back as they were.
+Nothing is decoded that need not be: a text in any encoding, a maker's own notes and unknown tags come back as they were. Decoders
+fill what a file lacks with black or gray, and some say nothing: the checks here come first, and take no memory.
 
 Sources: TIFF 6.0 (1992), section 2; Exif 2.32 (2019), 4.6; PNG, third edition (2023), 5.3; ITU-T T.81 (1992), B.1; ITU-T T.800
 (2019), annex I; XMP Specification, part 3 (2020), 1.1.6.
@@ -9,8 +10,11 @@ Sources: TIFF 6.0 (1992), section 2; Exif 2.32 (2019), 4.6; PNG, third edition (
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
+
+from isthmus.errors import DataError
 
 ORIENTATION, WIDTH, HEIGHT, EXIF_WIDTH, EXIF_HEIGHT = 0x0112, 0x0100, 0x0101, 0xA002, 0xA003
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
@@ -26,6 +30,14 @@ MOST_ENTRIES, MOST_BYTES = 4096, 1 << 24
 Entry: TypeAlias = "tuple[int, bytes] | Directory"
 Directory: TypeAlias = "dict[int, Entry]"
 """Values by tag, as (type, bytes in the file's order); or a directory."""
+
+TIFF_STRUCTURE = frozenset((*range(254, 260), 262, 266, 273, *range(277, 281), 284, 317, *range(320, 326), 338, 339, 347))
+"""Tags without which a TIFF's pixels are other ones."""
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""The passes of an interlaced PNG: the first column and row, and the steps to the next."""
+
+CUT_OFF = "the picture is cut off: it holds %s of %s bytes."
 
 EXIF_MARK = b"Exif\0\0"
 
@@ -74,6 +86,24 @@ def read_directory(content: bytes, offset: int, order: str, *, big: bool = False
         else:
             found[tag] = (kind, raw)
     return found
+
+
+def check_directory(content: bytes, offset: int, order: str, *, big: bool = False) -> None:
+    """Refuse a TIFF if values that the pixels need, or the next directory, lie beyond the file's end."""
+    head, size, inline = ("Q", 20, 8) if big else ("H", 12, 4)
+    place, wide = order + ("Q" if big else "I"), struct.calcsize(order + head)
+    (count,) = struct.unpack_from(order + head, content, offset)
+    end = offset + wide + size * count
+    last = end
+    for at in range(offset + wide, min(end, len(content) - size), size):
+        tag, kind = struct.unpack_from(order + "HH", content, at)
+        length = TYPE_BYTES.get(kind, 0) * struct.unpack_from(place, content, at + 4)[0]
+        if tag in TIFF_STRUCTURE and length > inline:
+            last = max(last, length + struct.unpack_from(place, content, at + size - inline)[0])
+    following: int = struct.unpack_from(place, content, end)[0] if end + inline <= len(content) else 0
+    last = max(last, following + wide if following else 0)
+    if last > len(content):
+        raise DataError(CUT_OFF % (f"{len(content):,}", f"at least {last:,}"))
 
 
 def pack_directory(directory: Directory, order: str, start: int, *, big: bool = False) -> bytes:
@@ -174,14 +204,58 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + length
 
 
+def png_passes(header: bytes, size: bytes) -> Iterator[tuple[tuple[int, int, int, int], int, int, int]]:
+    """Yield the passes of a PNG or of one of its frames, by IHDR and the frame's size: a place in ADAM7, columns, rows, bytes."""
+    width, height = struct.unpack(">II", size)
+    bits = header[8] * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(header[9], 0)
+    for place in ADAM7 if header[12] else ((0, 0, 1, 1),):
+        columns, rows = -((place[0] - width) // place[2]), -((place[1] - height) // place[3])
+        if columns > 0 and rows > 0:
+            yield place, columns, rows, rows * (1 + (columns * bits + 7) // 8)
+
+
+def check_png(content: bytes) -> None:
+    """Refuse a PNG if the pixels of one of its frames are cut off."""
+    header, size, parts = b"", b"", list[bytes]()
+    for kind, data in (*png_chunks(content), (b"fcTL", bytes(12))):
+        if kind == b"IHDR" and len(data) == 13:
+            header, size = data, data[:8]
+        elif kind == b"IDAT":  # always of the whole picture's size, whatever a frame's header says
+            size = header[:8]
+            parts.append(data)
+        elif kind == b"fdAT":
+            parts.append(data[4:])
+        elif kind == b"fcTL" and len(data) >= 12:
+            if parts and header:
+                _check_inflated(parts, sum(last for *_, last in png_passes(header, size)))
+            size, parts = data[4:12], []
+
+
+def _check_inflated(parts: Iterable[bytes], wanted: int) -> None:
+    inflater, total = zlib.decompressobj(), 0
+    for part in parts:
+        while part and total < wanted:
+            try:
+                total += len(inflater.decompress(part, 1 << 20))
+            except zlib.error:
+                raise DataError("its compressed pixels are damaged.") from None
+            part = inflater.unconsumed_tail
+    if total < wanted:
+        raise DataError(CUT_OFF % (f"{total:,}", f"{wanted:,}"))
+
+
 def with_chunks(content: bytes, chunks: list[tuple[bytes, bytes]]) -> bytes:
     """Return a PNG file with chunks put behind its header, in place of its own of the same kinds."""
-    import zlib
-
     kinds = {kind for kind, _ in chunks}
     own = list(png_chunks(content))
     whole = [own[0], *chunks, *(chunk for chunk in own[1:] if chunk[0] not in kinds)]
-    return content[:8] + b"".join(len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4) for kind, data in whole)
+    return png_of(whole)
+
+
+def png_of(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the PNG file of some chunks, (kind, data)."""
+    parts = (len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4) for kind, data in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -197,6 +271,17 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
         length = int.from_bytes(content[place + 2 : place + 4])
         yield marker, content[place + 4 : place + 2 + length]
         place += 2 + length
+
+
+def check_jpeg(content: bytes) -> None:
+    """Refuse a JPEG that is too short for its size, or does not end: each block of 8 x 8 pixels takes a bit at least."""
+    segments = list(jpeg_segments(content))
+    size = next((struct.unpack(">HH", data[1:5]) for marker, data in segments if 0xC0 <= marker <= 0xC2 and len(data) > 5), (0, 0))
+    wanted = -(-size[0] // 8) * -(-size[1] // 8) // 8
+    if len(content) < wanted:
+        raise DataError(CUT_OFF % (f"{len(content):,}", f"at least {wanted:,}"))
+    if content.rfind(b"\xff\xd9") < sum(4 + len(data) for _, data in segments):
+        raise DataError("the picture is cut off: it has no end.")
 
 
 def with_segments(content: bytes, segments: list[tuple[int, bytes]]) -> bytes:

@@ -17,19 +17,15 @@ from isthmus.imaging.color import cmyk_to_rgb, rgb_to_cmyk
 from isthmus.imaging.content import MAX_PAGES, MAX_PIXELS, TOO_LARGE, Coding, Picture, check_size, upright_picture
 
 WRITTEN_AS = {
-    "JPEG": "JPEG",
-    "PNG": "PNG",
-    "WEBP": "WEBP",
-    "GIF": "GIF",
-    "BMP": "BMP",
-    "TGA": "TGA",
-    "PPM": "PPM",
-    "JP2": "JPEG2000",
+    "JPEG": "JPEG", "PNG": "PNG", "WEBP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TGA": "TGA", "PPM": "PPM", "JP2": "JPEG2000",
     "AVIF": "AVIF",
-}
+}  # fmt: skip
 """Pillow's name for each format."""
 
 READ_AS = {**{kind: [name] for kind, name in WRITTEN_AS.items()}, "JPEG": ["JPEG", "MPO"], "BMP": ["BMP", "DIB"]}
+
+WHOLE = {"JPEG": notes.check_jpeg, "PNG": notes.check_png}
+"""What refuses a file that is cut off, before it is decoded."""
 
 USUAL_QUALITY = 75
 """Quality of a JPEG whose tables are not told: what most programs take."""
@@ -55,6 +51,8 @@ def read_with_pillow(content: bytes, kind: str) -> Picture:
         content = without_notes(content)
     with Image.open(io.BytesIO(content), formats=READ_AS[kind]) as opened:
         check_size(opened.height, opened.width)
+        if kind in WHOLE:
+            WHOLE[kind](content)
         info = dict(opened.info)
         count = 1 if opened.format == "MPO" or kind in ("JPEG", "BMP") else getattr(opened, "n_frames", 1)
         if count > MAX_PAGES or count * opened.height * opened.width > MAX_PIXELS:

@@ -40,46 +40,23 @@ PREMULTIPLIED, STRAIGHT = 1, 2
 """What a further value of a pixel is, where it is alpha."""
 
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
-NOTES = frozenset(
-    (
-        *range(40091, 40096),
-        65000,
-        notes.EXIF_IFD,
-        notes.GPS_IFD,
-        269,
-        270,
-        271,
-        272,
-        285,
-        286,
-        287,
-        305,
-        306,
-        315,
-        316,
-        333,
-        337,
-        33432,
-        XMP,
-        IPTC,
-        PHOTOSHOP,
-        *notes.GEO,
-        42112,
-        42113,
-        18246,
-        18249,
-    )
-)
+NOTES = frozenset((
+    269, 270, 271, 272, 285, 286, 287, 305, 306, 315, 316, 333, 337, 18246, 18249, 33432, *range(40091, 40096), 42112, 42113, 65000,
+    XMP, IPTC, PHOTOSHOP, notes.EXIF_IFD, notes.GPS_IFD, *notes.GEO,
+))  # fmt: skip
 """Tags that say something about the picture, not about how it lies in the file."""
 
-OF_A_CAMERA = frozenset(
-    (270, 271, 272, 305, 306, 315, 316, 33432, 40091, 40092, 40093, 40094, 40095, notes.EXIF_IFD, notes.GPS_IFD)
-)
+OF_A_CAMERA = frozenset((
+    270, 271, 272, 305, 306, 315, 316, 33432, *range(40091, 40096), notes.EXIF_IFD, notes.GPS_IFD,
+))  # fmt: skip
 """Those of them that EXIF has in other formats, too."""
 
 LOSSLESS = {5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 LOSSY = {7: "jpeg"}
 """Compressions that are written again, by their number in the file; for others, deflate is taken."""
+
+FILLED_UP = (6, 7, 22610, 34892, 34933, 34934)
+"""Compressions, JPEG and JPEG XR, whose decoders fill up what is missing."""
 
 
 def read_tiff(content: bytes) -> Picture:
@@ -93,6 +70,7 @@ def read_tiff(content: bytes) -> Picture:
             if place >= MAX_PAGES:
                 raise DataError(f"the file has more than {MAX_PAGES:,} pages: split it.")
             page = page if isinstance(page, tifffile.TiffPage) else page.aspage()
+            notes.check_directory(content, page.offset, file.byteorder, big=file.is_bigtiff)
             if place and page.subfiletype & 5:  # a smaller copy, or a mask of the page before it
                 left_out += 1
                 continue
@@ -112,6 +90,7 @@ def read_tiff(content: bytes) -> Picture:
 def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture:
     """Return one page as a picture."""
     photometric, bits = int(page.photometric or 0), page.bitspersample
+    _check_segments(page, len(content))
     if photometric not in COLORS:
         name = getattr(page.photometric, "name", page.photometric)
         raise DataError(f"a TIFF whose color model is {name} is not read: save it as RGB or gray.")
@@ -153,6 +132,16 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
     )
     picture = upright_picture(picture, int(orientation) if isinstance(orientation, int) else 1)
     return dataclasses.replace(picture, coding=dataclasses.replace(picture.coding, size=picture.pixels.shape[:2]))
+
+
+def _check_segments(page: TiffPage, length: int) -> None:
+    """Refuse a page that lacks strips or tiles, or whose coder fills up what lies beyond the file's end."""
+    there, wanted = len(page.dataoffsets), int(np.prod(page.chunked))
+    if there < wanted:
+        raise DataError(f"the picture is cut off: it holds {there:,} of {wanted:,} strips or tiles.")
+    last = max((at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+    if last > length and page.compression in FILLED_UP:
+        raise DataError(notes.CUT_OFF % (f"{length:,}", f"at least {last:,}"))
 
 
 def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...], photometric: int, bits: int) -> Picture:
