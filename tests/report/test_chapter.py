@@ -13,11 +13,9 @@ from isthmus.storage import model_file
 
 @pytest.fixture(scope="module")
 def chapter(tmp_path_factory):
-    """The folder and the results of the whole chapter, each model trained for one epoch."""
+    """The folder and the results of the whole chapter, the three trained for three seconds in all."""
     folder = tmp_path_factory.mktemp("chapter")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reproducing, "QUICK_EPOCHS", dict.fromkeys(CHAPTER, 1))
-        return folder, reproducing.reproduce(folder, quick=True, device="cpu")
+    return folder, reproducing.reproduce(folder, quick=True, budget="3s", device="cpu")
 
 
 def test_the_page_is_self_contained(chapter):
@@ -26,7 +24,7 @@ def test_the_page_is_self_contained(chapter):
     assert results["report"] == str(folder / "report.html")
     sources = re.findall(r"""(?:src|href|action|data|poster)\s*=\s*["']?([^"'\s>]+)""", page)
     assert len(sources) >= 6
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert all(source.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,", "#")) for source in sources)
     assert not re.search(r"<script|<link|<iframe|@import|url\(", page)
 
 
@@ -83,3 +81,23 @@ def test_nothing_is_overwritten_unasked(chapter):
 def test_quick_and_the_books_schedule_exclude_each_other(tmp_path):
     with pytest.raises(isthmus.UsageError, match="Pass either `quick` or `as_in_the_book`"):
         reproducing.reproduce(tmp_path, quick=True, as_in_the_book=True)
+
+
+def test_a_budget_and_the_books_schedule_exclude_each_other(tmp_path):
+    with pytest.raises(isthmus.UsageError, match="Pass either `budget` or `as_in_the_book`"):
+        reproducing.reproduce(tmp_path, budget="60s", as_in_the_book=True)
+
+
+def test_an_impossible_budget_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(isthmus.UsageError, match="budget must be a time such as 90s, 10m or 1h, not soon"):
+        reproducing.reproduce(tmp_path / "out", quick=True, budget="soon")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_is_shared_by_the_three(chapter):
+    """Each training's recipe has its share, and the page says what was shared."""
+    budgets = {name: isthmus.load(chapter[0] / f"{name}.safetensors", device="cpu").recipe.budget for name in CHAPTER}
+    assert budgets == {"dense": "0.3s", "convolutional": "0.9s", "denoising": "1.8s"}
+    assert chapter[1]["budget"] == "3s"
+    assert "The three trainings shared a budget of 3s." in (chapter[0] / "report.html").read_text()
+    assert all(row["epochs"] == len(row["history"]) >= 1 for row in chapter[1]["models"].values())

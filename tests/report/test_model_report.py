@@ -11,6 +11,7 @@ from isthmus.datasets.catalog import embedded
 from isthmus.latents.explore import Plane
 from isthmus.model import Model
 from isthmus.report.model_report import write_model_report
+from isthmus.report.page import Section, write_report
 
 ALWAYS = {"pictures", "worst", "map"}
 
@@ -43,8 +44,9 @@ def headings(folder):
 def test_the_page_is_self_contained(of_vae):
     page = (of_vae / "report.html").read_text()
     sources = re.findall(r"""(?:src|href|action|data|poster)\s*=\s*["']?([^"'\s>]+)""", page)
-    assert len(sources) == len(figures(of_vae)) + 1, "the map has a ground and a sheet"
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    shown = [source for source in sources if source.startswith("data:image/png")]
+    assert len(shown) == len(figures(of_vae)) + 1, "the map has a ground and a sheet"
+    assert all(source.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,", "#")) for source in sources)
     assert not re.search(r"<script.*src|<link|<iframe|@import|url\(|fetch|import\(|XMLHttp", page)
 
 
@@ -70,6 +72,8 @@ def test_all_that_can_be_said_is_on_the_page(of_vae):
     extra = {"curves", "neighbors", "probe", "samples", "traversals", "walks", "strangest"}
     assert figures(of_vae) == ALWAYS | extra
     assert headings(of_vae) == [
+        "What to look at",
+        "Architecture",
         "Inputs and outputs",
         "Compared with baselines",
         "Where it fails",
@@ -78,6 +82,7 @@ def test_all_that_can_be_said_is_on_the_page(of_vae):
         "Probe of the latent codes",
         "Generated images and walks",
         "Anomalies",
+        "What to try next",
     ]
     for figure in of_vae.glob("*.png"):
         with Image.open(figure) as picture:
@@ -126,10 +131,13 @@ def test_a_photographic_model_has_pictures_worst_cases_and_curves_and_nothing_of
     write_model_report(photographic[task], pictures, tmp_path)
     assert figures(tmp_path) == {"pictures", "worst", "curves"}
     assert headings(tmp_path) == [
+        "What to look at",
+        "Architecture",
         "Inputs and outputs",
         "Compared with baselines",
         "Where it fails",
         "Training curve",
+        "What to try next",
     ]
     page = (tmp_path / "report.html").read_text()
     assert "Held-out pictures: center crops of 67 x 52 pixels." in page
@@ -143,3 +151,21 @@ def test_where_clean_images_have_no_code_the_page_has_no_map(task, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
     write_model_report(isthmus.train(images, task=task, loss="mse", epochs=1, device="cpu"), images, tmp_path)
     assert figures(tmp_path) == {"pictures", "worst", "curves"}
+
+
+def test_the_contents_lead_to_every_section(of_vae):
+    page = (of_vae / "report.html").read_text()
+    links = re.findall(r'<a href="#([\w-]+)">(.*?)</a>', page)
+    assert [heading for _, heading in links] == headings(of_vae)
+    assert all(f'<section id="{anchor}">' in page for anchor, _ in links)
+
+
+def test_the_architecture_is_drawn_with_its_shapes(of_vae, vae):
+    drawing = (of_vae / "architecture.svg").read_text()
+    assert f"{vae.code_shape()[0]}</text>" in drawing
+    assert base64.b64encode(drawing.encode()).decode() in (of_vae / "report.html").read_text()
+
+
+def test_a_command_is_shown_as_code_and_text_stays_text(tmp_path):
+    write_report(tmp_path, "t", [Section("a", points=["run `isthmus <x>` now"])])
+    assert "<li>run <code>isthmus &lt;x&gt;</code> now</li>" in (tmp_path / "report.html").read_text()

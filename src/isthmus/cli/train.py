@@ -213,7 +213,8 @@ def tune(
 def reproduce(
     *,
     out: Annotated[Path, Parameter(help="Folder for report.html, its figures, results.json and the models.")],
-    quick: Annotated[bool, Parameter(help="Train on the 5,000 digits that ship, about a minute.", show_default=False)] = False,
+    quick: Annotated[bool, Parameter(help="Train on the 5,000 digits that ship, for a minute.", show_default=False)] = False,
+    budget: Annotated[str | None, Parameter(help="Training time that the three share; with --quick 60s.")] = None,
     as_in_the_book: Annotated[bool, Parameter(help="Use the book's schedule: 140 epochs, not 28.", show_default=False)] = False,
     beyond: Annotated[bool, Parameter(help="Also train a better denoiser, an upscaler, an inpainter.", show_default=False)] = False,
     data_dir: DataDir = None,
@@ -235,6 +236,7 @@ def reproduce(
         results = run(
             out,
             quick=quick,
+            budget=budget,
             as_in_the_book=as_in_the_book,
             beyond=beyond,
             data_dir=data_dir,

@@ -50,7 +50,7 @@ def model_card(model: Model, name: str) -> str:
     if model.info.scores:
         lines += ["", "## Scores", "", *_table(model.info.scores)]
     if about["history"]:
-        lines += ["", "## Training curve", "", "![Loss against seconds of training](curves.png)"]
+        lines += ["", "## Training curve", "", "![Loss against epochs](curves.png)"]
     if model.info.sources:
         lines += ["", "## Training set", "", *(f"- {one}" for one in model.info.sources)]
     return "\n".join(lines) + "\n"

@@ -129,7 +129,7 @@ def error_map(clean: Array, restored: Array, *, colors: bool = False, scale: flo
 def curves(
     histories: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping[str, float] | None = None, *, loss: str = "loss"
 ) -> bytes:
-    """Draw the losses of trainings against time.
+    """Draw the losses of trainings against epochs.
 
     Args:
         histories: For each training, its records as in metrics.jsonl.
@@ -138,16 +138,16 @@ def curves(
     """
     figure, axes = _subplots(1, len(histories), figsize=(3.6 * len(histories) + 0.4, 2.9), squeeze=False)
     for axis, (name, history), color in zip(axes[0], histories.items(), COLORS, strict=False):
-        seconds = [record["seconds"] for record in history]
-        axis.plot(seconds, [record["train_loss"] for record in history], color=color, marker=".", label="training")
-        axis.plot(seconds, [record["held_out_loss"] for record in history], color=color, ls="--", marker=".", label="held out")
+        epochs = [record["epoch"] for record in history]
+        axis.plot(epochs, [record["train_loss"] for record in history], color=color, marker=".", label="training")
+        axis.plot(epochs, [record["held_out_loss"] for record in history], color=color, ls="--", marker=".", label="held out")
         lowest = min(min(record["train_loss"], record["held_out_loss"]) for record in history)
         if levels:
             axis.axhline(levels[name], color="#666", ls=":", label=f"the book: {levels[name]:.4f}")
             lowest = min(lowest, levels[name])
         axis.set_ylim(lowest * 0.97, lowest * 1.35)
         axis.set_title(name)
-        axis.set_xlabel("seconds of training")
+        axis.set_xlabel("epochs")
         axis.legend(frameon=False, fontsize=8)
     axes[0][0].set_ylabel(loss)
     figure.tight_layout()
@@ -211,6 +211,9 @@ def scatter(positions: Array, labels: Array | None) -> bytes:
     """Draw positions `(n, 2)`, colored by labels `(n,)` where there are some, without axes: they mean nothing."""
     figure, axis = _subplots(figsize=(5.6, 5.2))
     _scatter(axis, positions, labels)
+    if legend := axis.get_legend():
+        legend.set_loc("upper left")
+        legend.set_bbox_to_anchor((1, 1))  # beside the points
     axis.axis("off")
     return _png(figure)
 

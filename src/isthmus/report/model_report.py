@@ -29,7 +29,9 @@ from isthmus.imaging.arrays import Array, to_unit
 from isthmus.latents.explore import Plane, traversals, walk
 from isthmus.model import Model
 from isthmus.report import figures
-from isthmus.report.page import Figure, Map, Section, write_report
+from isthmus.report.advice import look_at, try_next
+from isthmus.report.diagram import architecture
+from isthmus.report.page import Drawing, Figure, Map, Section, write_report
 from isthmus.report.tables import model_table, probe_table, score_table
 from isthmus.storage.atomic import check_output
 from isthmus.training.validation import losses
@@ -89,17 +91,36 @@ def write_model_report(
         parts = train_and_test(source, size_for(model))
         learned, shown = (replace(part, images=in_channels_of(model, part.images)) for part in parts)
     sections = [
-        Section("", [f"{card['data']}."], [model_table(about)]),
+        Section("", [f"{card['data']}."], tables=[model_table(about)]),
+        _architecture(model),
         _pictures(model, shown, subjects),
-        Section("Compared with baselines", list(card["notes"]), [score_table(card)]),
+        Section("Compared with baselines", list(card["notes"]), tables=[score_table(card)]),
         Section("Where it fails", figures=[_worst(model, shown)]),
     ]
     if about["history"]:
         drawn = figures.curves({model.recipe.network: about["history"]}, loss=f"loss ({model.recipe.loss})")
-        sections.append(Section("Training curve", figures=[Figure("curves", drawn, "Loss against seconds of training.")]))
+        sections.append(Section("Training curve", figures=[Figure("curves", drawn, "Loss against epochs.")]))
     if learned:
         sections += _code_sections(model, learned, shown)
+    sections.insert(1, Section("What to look at", points=look_at([section.heading for section in sections])))
+    sections.append(Section("What to try next", points=[*try_next(about["history"], card["scores"]), *_commands(model)]))
     return write_report(folder, f"Report on a {model.recipe.network} autoencoder", sections)
+
+
+def _architecture(model: Model) -> Section:
+    caption = "The layers from the input to the output: each box is what stands between them, and the code is marked."
+    return Section("Architecture", drawings=[Drawing("architecture", architecture(model), caption)])
+
+
+def _commands(model: Model) -> list[str]:
+    """Return what else the command line does with such a model."""
+    own = ["`isthmus restore MODEL FOLDER --out OUT`: restore pictures with it."]
+    if takes_clean(model) and model.decodes_codes:
+        own = [
+            "`isthmus generate MODEL --out new.png`: images like these.",
+            "`isthmus encode MODEL DATA --out codes.npz`: their codes.",
+        ]
+    return [*own, "`isthmus serve MODEL`: open it in the browser.", "`isthmus tune DATA --budget 10m`: find better sizes."]
 
 
 def _look(test: Dataset) -> tuple[int, float]:
@@ -192,7 +213,7 @@ def _probe(model: Model, train: Dataset, test: Dataset) -> Sequence[Section]:
     except DataError:
         return []  # there are no labels, or none that name classes
     chart = Figure("probe", figures.bars(result["rows"]), "Errors of simple classifiers, fitted to at most 10,000 images.")
-    return [Section("Probe of the latent codes", [result["data"]], [probe_table(result)], [chart])]
+    return [Section("Probe of the latent codes", [result["data"]], tables=[probe_table(result)], figures=[chart])]
 
 
 def _inventions(model: Model, test: Dataset) -> Sequence[Section]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from isthmus.storage.atomic import write_whole
 require("evaluate", "jinja2")
 
 import jinja2
+from markupsafe import Markup
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,41 @@ class Map(Figure):
         return _data_url(self.ground), _data_url(self.sheet)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing in lines, with its caption."""
+
+    name: str
+    """Name of its file, without the end."""
+    svg: str
+    caption: str
+
+    @property
+    def source(self) -> str:
+        """The drawing as a data URL."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+
 @dataclass
 class Section:
     """A heading and what stands under it, in order."""
 
     heading: str
     paragraphs: list[str] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    """A list; what stands between backticks is code."""
     tables: list[Table] = field(default_factory=list)
+    drawings: list[Drawing] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+
+    @property
+    def anchor(self) -> str:
+        """What a link to it ends in."""
+        return re.sub(r"[^a-z0-9]+", "-", self.heading.lower()).strip("-")
 
 
 def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
-    """Write `report.html` and every figure as a PNG beside it.
+    """Write `report.html` and every figure beside it, as a PNG or an SVG.
 
     Args:
         folder: Where.
@@ -71,13 +96,22 @@ def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
     for section in sections:
         for figure in section.figures:
             write_whole(folder / f"{figure.name}.png", figure.png)
+        for drawing in section.drawings:
+            write_whole(folder / f"{drawing.name}.svg", drawing.svg.encode())
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("isthmus.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["code"] = _with_code
     page = environment.get_template("page.html.jinja").render(title=title, sections=sections)
     path = folder / "report.html"
     write_whole(path, page.encode())
     return path
+
+
+def _with_code(text: str) -> Markup:
+    """Return a text as HTML, with what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>" if place % 2 else "{}").format(part) for place, part in enumerate(parts))
 
 
 def _data_url(png: bytes) -> str:

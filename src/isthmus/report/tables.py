@@ -64,10 +64,20 @@ def rate_table(rates: Sequence[dict[str, Any]]) -> Table:
 
 def chapter_table(results: dict[str, Any]) -> Table:
     """Return the chapter's models beside the book's numbers, from the results of `reproduce`."""
-    digits = {"parameters": 0, "code_numbers": 0, "book_loss": 4, "train_loss": 4, "test_loss": 4, "pca_loss": 4, "test_psnr_db": 2}
+    digits = {
+        "parameters": 0,
+        "epochs": 0,
+        "code_numbers": 0,
+        "book_loss": 4,
+        "train_loss": 4,
+        "test_loss": 4,
+        "pca_loss": 4,
+        "test_psnr_db": 2,
+    }
     columns = (
         "model",
         "parameters",
+        "epochs",
         "numbers in code",
         "book, train",
         "ours, train",

@@ -153,8 +153,8 @@ def _sections(search: Search, tuned: Tuned) -> list[Section]:
                 f"All errors here are measured on {len(search.measured['test']):,} test images, which neither training nor "
                 "selection used. The baseline is PCA with as many components, fitted to the same training images.",
             ],
-            [frontier_table(tuned.to_json())],
-            [
+            tables=[frontier_table(tuned.to_json())],
+            figures=[
                 Figure(
                     "frontier",
                     figures.frontier(
@@ -170,6 +170,6 @@ def _sections(search: Search, tuned: Tuned) -> list[Section]:
         Section(
             "The chosen recipe",
             ["Train with it: isthmus train DATA --recipe recipe.json --out model.safetensors"],
-            [Table(("field", "value"), [(name, str(value)) for name, value in tuned.chosen.recipe.to_json().items()])],
+            tables=[Table(("field", "value"), [(name, str(value)) for name, value in tuned.chosen.recipe.to_json().items()])],
         ),
     ]
