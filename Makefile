@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install test docs browser lint demo lock clean
+.PHONY: install test docs notebooks browser lint demo lock clean
 
 install: .venv/installed
 
@@ -12,16 +12,25 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install
+# What the demo needs and no more; `make test` installs the rest.
+$(BIN)/isthmus: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[evaluate]'
+	touch $@
+
+demo: $(BIN)/isthmus
 	$(BIN)/isthmus reproduce --quick --out demo --overwrite
 
 test: install lint browser
 	$(BIN)/pytest --numprocesses 2
-	$(MAKE) docs
 
-# Every page, its notebooks executed; the first warning is an error.
+# Every page, with the notebooks' committed outputs; the first warning is an error. tests/test_site.py does the same.
 docs: install
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs docs/_build
+
+# Executes the notebooks anew, which takes minutes, and keeps their outputs in the files.
+notebooks: install
+	$(BIN)/python docs/run_notebooks.py
 
 # The page is tested in Debian's Chromium; where there is none and none can be installed, those tests are skipped.
 browser:
