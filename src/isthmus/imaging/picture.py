@@ -112,7 +112,10 @@ def _decode(content: bytes, name: str) -> Picture:
 
         picture = read_tiff(content)
     else:
-        picture = read_deep(content, kind) if is_deep(content, kind) else read_with_pillow(content, kind)
+        try:
+            picture = read_deep(content, kind) if is_deep(content, kind) else read_with_pillow(content, kind)
+        except (UnidentifiedImageError, KeyError):
+            raise DataError(f"it is damaged, or a kind of {kind} that is not read: save it as a PNG.") from None
     remarks = picture.remarks
     if named and named != kind:
         remarks += (f"it is named like {named}, and is {kind}.",)

@@ -229,6 +229,8 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
         save["icc_profile"] = picture.icc_profile
     if picture.resolution and kind in ("JPEG", "PNG", "BMP"):
         save["dpi"] = picture.resolution
+    elif kind == "BMP":
+        save["dpi"] = (0, 0)  # unknown; Pillow would write 96
     if kind in ("WEBP", "AVIF"):
         save |= {"exif": notes.EXIF_MARK + exif} if exif else {}
         save |= {"xmp": picture.xmp} if picture.xmp else {}

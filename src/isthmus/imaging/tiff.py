@@ -41,8 +41,8 @@ PREMULTIPLIED, STRAIGHT = 1, 2
 
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
 NOTES = frozenset((
-    269, 270, 271, 272, 285, 286, 287, 305, 306, 315, 316, 333, 337, 18246, 18249, 33432, *range(40091, 40096), 42112, 42113, 65000,
-    XMP, IPTC, PHOTOSHOP, notes.EXIF_IFD, notes.GPS_IFD, *notes.GEO,
+    269, 270, 271, 272, 285, 286, 287, 305, 306, 315, 316, 318, 319, 333, 337, 18246, 18249, 33432, *range(40091, 40096), 42112,
+    42113, 65000, XMP, IPTC, PHOTOSHOP, notes.EXIF_IFD, notes.GPS_IFD, *notes.GEO,
 ))  # fmt: skip
 """Tags that say something about the picture, not about how it lies in the file."""
 
@@ -54,6 +54,9 @@ OF_A_CAMERA = frozenset((
 LOSSLESS = {5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 LOSSY = {7: "jpeg"}
 """Compressions that are written again, by their number in the file; for others, deflate is taken."""
+
+YCBCR_WHATEVER = (33003, 33004)
+"""JPEG 2000 as Aperio and libvips write it: its colors are YCbCr, though the tags say RGB."""
 
 FILLED_UP = (6, 7, 22610, 34892, 34933, 34934)
 """Compressions, JPEG and JPEG XR, whose decoders fill up what is missing."""
@@ -103,6 +106,8 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
         array = page.asarray()
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             array = np.moveaxis(array, 0, -1)
+    if photometric == RGB and page.compression in YCBCR_WHATEVER:
+        photometric = YCBCR
     array = array.reshape(page.imagelength, page.imagewidth, -1)
     colors = COLORS[photometric]
     if photometric == SEPARATED and array.shape[2] < 4:
@@ -153,8 +158,9 @@ def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...],
         if page.colormap is None:
             raise DataError("a TIFF of a palette lacks its colors.")
         table = np.asarray(page.colormap, np.uint16).T
-        table = (table >> 8 if not (table & 255).any() else (table + np.uint32(128)) // 257).astype(np.uint8)
-        color, bits = table[np.minimum(color[:, :, 0], len(table) - 1)], 8
+        if not (table & 255).any() or not (table % 257).any():
+            table = (table >> 8).astype(np.uint8)
+        color, bits = table[np.minimum(color[:, :, 0], len(table) - 1)], 8 * table.itemsize
         remarks += ("its palette becomes RGB.",)
     elif color.dtype.kind == "b" or bits < 8:
         color = to_full_range(color.astype(np.uint8), bits if color.dtype.kind != "b" else 1)
@@ -238,7 +244,7 @@ def _options(
 ) -> dict[str, Any]:
     """Return the file's coding, for `write_tiff`."""
     options: dict[str, Any] = {"compression": int(page.compression), "predictor": int(page.predictor) > 1}
-    options |= {"order": order, "bigtiff": big, "bands": tuple(kind for kind in kinds if kind not in (PREMULTIPLIED, STRAIGHT))}
+    options |= {"order": order, "bigtiff": big, "beside": kinds}
     options["unit"] = int(page.tags.valueof(296, 2))
     if page.compression == 7:
         from isthmus.imaging.pillow import quality_of
@@ -302,13 +308,11 @@ def _coded(picture: Picture, quality: int) -> tuple[Array, dict[str, Any]]:
     if coding.model == "LAB" and pixels.shape[2] == 3 and options:
         signed = options.get("signed_lab", True)
         pixels, how["photometric"] = rgb_to_lab(pixels, signed=signed), "cielab" if signed else "icclab"
-    beside = [part for part in (picture.bands, picture.alpha) if part is not None]
-    values = np.dstack([pixels, *beside]) if beside else pixels
+    sides, kinds = _sides(picture, options.get("beside"))
+    values = np.dstack([pixels, *sides]) if sides else pixels
     if pixels.dtype.kind == "f" and coding.dtype:
         values = _from_unit_range(values, pixels.shape[2], coding)
-    if beside:
-        kinds = () if picture.bands is None else (options.get("bands") or (0,) * picture.bands.shape[2])
-        kinds += () if picture.alpha is None else (PREMULTIPLIED if coding.premultiplied else STRAIGHT,)
+    if sides:
         how["extrasamples"] = kinds
     if coding.bits and values.dtype == np.uint16:
         values, how["bitspersample"] = to_bits(values, coding.bits), coding.bits
@@ -317,6 +321,15 @@ def _coded(picture: Picture, quality: int) -> tuple[Array, dict[str, Any]]:
     else:
         how["planarconfig"] = "contig"
     return np.ascontiguousarray(values), how | _compression(values, options, how, quality)
+
+
+def _sides(picture: Picture, kinds: tuple[int, ...] | None) -> tuple[list[Array], tuple[int, ...]]:
+    """Return what lies beside a picture's colors, each plane and its kind, in the file's order; else alpha is the last."""
+    bands = [] if picture.bands is None else list(np.moveaxis(picture.bands, -1, 0))
+    own = () if picture.alpha is None else (PREMULTIPLIED if picture.coding.premultiplied else STRAIGHT,)
+    kinds = (0,) * len(bands) + own if kinds is None else kinds
+    place = next((place for place, kind in enumerate(kinds) if kind in (PREMULTIPLIED, STRAIGHT)), len(kinds))
+    return bands[:place] + ([] if picture.alpha is None else [picture.alpha]) + bands[place:], kinds
 
 
 def _from_unit_range(values: Array, colors: int, coding: Coding) -> Array:
@@ -370,5 +383,10 @@ def _tags(picture: Picture, order: str) -> tuple[list[Any], dict[str, Any], dict
         described |= {"resolution": tuple(side / ratio for side in picture.resolution), "resolutionunit": unit}
     if picture.xmp:
         plain[XMP] = (1, picture.xmp)
-    extra: list[Any] = [(tag, kind, len(raw) // notes.TYPE_BYTES[kind], raw, True) for tag, (kind, raw) in plain.items()]
+    extra: list[Any] = []
+    for tag, (kind, raw) in plain.items():
+        count = len(raw) // notes.TYPE_BYTES[kind]
+        fractions = {5: "I", 10: "i"}.get(kind)  # of which tifffile counts packed ones twice
+        value = struct.unpack(f"{order}{2 * count}{fractions}", raw) if fractions else raw
+        extra.append((tag, kind, count, value, True))
     return extra, described, nested
