@@ -130,3 +130,13 @@ def test_74_an_npz_that_inflates_a_thousandfold_is_refused(tmp_path):
     path.write_bytes(local + whole + central + end)
     with pytest.raises(DataError, match=r"bomb\.npz inflates to 2\.1 GB, [\d,]+ times its size"):
         read_npz(path)
+
+
+def test_05_an_interlaced_png_that_inflates_beyond_its_size_takes_no_memory():
+    header = struct.pack(">IIBBBBB", 1, 1, 16, 0, 0, 0, 1)
+    row = b"\0\x12\x34"
+    content = notes.png_of([(b"IHDR", header), (b"IDAT", zlib.compress(row + bytes(64 << 20))), (b"IEND", b"")])
+    tracemalloc.start()
+    assert decode_picture(content, "a.png").pixels.tolist() == [[[0x1234]]]
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()

@@ -110,10 +110,12 @@ def _read_interlaced(content: bytes) -> Array:
 
     chunks = list(notes.png_chunks(content))
     header, place = chunks[0][1], 0
-    rows_of_all = zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT"))
+    passes = list(notes.png_passes(header, header[:8]))
+    packed = b"".join(data for kind, data in chunks if kind == b"IDAT")
+    rows_of_all = zlib.decompressobj().decompress(packed, sum(length for *_, length in passes))  # it may go on for gigabytes
     beside = [chunk for chunk in chunks[1:] if chunk[0] == b"tRNS"]
     whole: Array | None = None
-    for (left, top, across, down), columns, rows, length in notes.png_passes(header, header[:8]):
+    for (left, top, across, down), columns, rows, length in passes:
         head = struct.pack(">II", columns, rows) + header[8:12] + b"\0"
         data = zlib.compress(rows_of_all[place : place + length], 1)
         part: Array = imagecodecs.png_decode(notes.png_of([(b"IHDR", head), *beside, (b"IDAT", data), (b"IEND", b"")]))
