@@ -2,11 +2,12 @@
 
     python training/photographs.py squares PHOTOS --out SQUARES
     python training/models.py train repair SQUARES --out TRAINED --budget 20m
-    python training/models.py mix repair --out TRAINED --share 0.6
+    python training/models.py mix repair --out TRAINED --of TRAINED/repair.safetensors 0.6 --of repair 0.4
     python training/models.py ship repair --out TRAINED --scores SCORES.jsonl
 
 `train` is `isthmus.train` with the preset of the model's name, from the weights that ship now; it continues where it was. `mix`
-averages the result with the weights that ship: what one of them has lost, the mean often keeps. `ship` writes the weights in 16
+averages the weights of trainings and of models that ship, by shares: what one of them has lost, the mean often keeps; the first
+one's recipe goes with it. `ship` writes the weights in 16
 bits into the package, with the sources of the photographs and the rows of SCORES.jsonl that are about the model: what
 `benchmarks/photos.py` and `benchmarks/real.py` print with `--models TRAINED`. docs/experiments.md tells each file's history.
 """
@@ -45,14 +46,14 @@ def main() -> None:
         act.add_argument("--out", type=Path, required=True, help="folder of the trained models")
     training.add_argument("squares", type=Path, help="what training/photographs.py has written")
     training.add_argument("--budget", default="30m", help="time to train for")
-    mixing.add_argument("--share", type=float, required=True, help="of the trained weights; the rest is of those that ship")
+    mixing.add_argument("--of", nargs=2, action="append", required=True, metavar=("MODEL", "SHARE"), help="once for each model")
     shipping.add_argument("--scores", type=Path, required=True, help="what the benchmarks have printed")
     options = parser.parse_args()
     path = options.out / f"{options.name}.safetensors"
     if options.act == "train":
         train(options.name, options.squares, path, options.budget)
     elif options.act == "mix":
-        mix(options.name, path, options.share)
+        mix({model: float(share) for model, share in options.of}, path)
     else:
         rows = [json.loads(line) for line in options.scores.read_text().splitlines()]
         title = f"training/photographs.py, squares in {SQUARES[options.name]}"
@@ -74,12 +75,14 @@ def train(name: str, squares: Path, path: Path, budget: str) -> None:
     )
 
 
-def mix(name: str, path: Path, share: float) -> None:
-    """Replace a trained model by the mean of its weights and those that ship."""
-    model = isthmus.load(path, device="cpu")
-    ours, theirs = model.network.state_dict(), isthmus.load(name, device="cpu").network.state_dict()
-    model.network.load_state_dict({key: share * ours[key] + (1 - share) * theirs[key] for key in ours})
-    model.save(path)
+def mix(shares: dict[str, float], path: Path) -> None:
+    """Write the mean of several models' weights, by their shares."""
+    models = {isthmus.load(name, device="cpu"): share / sum(shares.values()) for name, share in shares.items()}
+    first = next(iter(models))
+    weights = {model: model.network.state_dict() for model in models}
+    mean = {key: sum(share * weights[model][key] for model, share in models.items()) for key in weights[first]}
+    first.network.load_state_dict(mean)
+    first.save(path)
 
 
 def ship(path: Path, title: str, rows: list[dict[str, object]], taken: list[PhotoSource]) -> None:

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 _ANY_JPEG = "jpeg(({low}, {high}), subsampling='any', shifted={shifted})"
 
 CAMERA = (
-    "either(0.37 * gaussian-noise((0, 0.2157), clip=False), 0.03 * nothing, 0.6 * either("
-    "0.76 * either(0.4 * resize((1, 2)), 0.6 * nothing) | camera-noise(smoothed=0.85) "
+    "either(0.27 * gaussian-noise((0, 0.2157), clip=False), 0.03 * nothing, "
+    "0.32 * either(0.8 * resize((1.3, 3)), 0.2 * nothing) | camera-noise((1e-4, 3e-2), (2e-4, 2e-2), smoothed=0.85) "
     "| either(0.2 * sharpen, 0.8 * nothing) | either(0.2 * resize((0.5, 1.5)), 0.8 * nothing) "
-    f"| either(0.6 * {_ANY_JPEG.format(low=75, high=99, shifted=0.1)}, 0.4 * nothing), "
-    "0.24 * either(0.25 * film-grain, 0.25 * film-grain(color=0), 0.5 * gaussian-noise((0, 0.14))) "
+    f"| either(0.65 * {_ANY_JPEG.format(low=60, high=99, shifted=0.1)}, 0.35 * nothing), "
+    "0.26 * either(0.3 * resize((1.2, 2.5)), 0.7 * nothing) | camera-noise((1e-4, 2e-2), (1e-4, 2e-2), smoothed=0.15) "
+    "| either(0.35 * resize((0.5, 1.5)), 0.65 * nothing) "
+    f"| either(0.65 * {_ANY_JPEG.format(low=50, high=98, shifted=0.1)}, 0.35 * nothing), "
+    "0.12 * either(0.25 * film-grain, 0.25 * film-grain(color=0), 0.5 * gaussian-noise((0, 0.14))) "
     "| either(0.3 * resize((0.5, 1.5)), 0.7 * nothing) "
-    f"| either(0.75 * {_ANY_JPEG.format(low=60, high=98, shifted=0.15)}, 0.25 * nothing)))"
+    f"| either(0.75 * {_ANY_JPEG.format(low=60, high=98, shifted=0.15)}, 0.25 * nothing))"
 )
-"""Noise: a third is white, of any strength up to 55 of 255; of the rest, three quarters are a camera's, and the others grain of
-film or white noise in a file that was resized and saved as JPEG since."""
+"""Noise: a quarter is white, of any strength up to 55 of 255; more than half is a camera's, which smooths it (on content as soft as
+a full-size photograph's) or leaves it to the file's JPEG; the rest is grain of film or white noise, resized and saved since."""
 
 JPEG = (
     "either(0.42 * jpeg((5, 95)), 0.05 * nothing, 0.05 * webp((10, 95)), "

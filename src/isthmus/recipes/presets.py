@@ -37,12 +37,12 @@ PRESETS: dict[str, Recipe] = {
         learning_rate=2e-3,
     ),
     **{
-        name: Recipe(task=task, factor=factor, model="photographic", loss="psnr", ema=0.998, warm_up=0.08, learning_rate=8e-4)
-        for name, task, factor in (
-            ("denoise-gray", "denoise", None),
-            ("denoise-color", "denoise", None),
-            ("repair", "repair", None),
-            *((f"upscale-x{factor}", "upscale", factor) for factor in (2, 3, 4)),
+        name: Recipe(task=task, factor=factor, model="photographic", loss=loss, ema=0.998, warm_up=0.08, learning_rate=8e-4)
+        for name, task, factor, loss in (
+            ("denoise-gray", "denoise", None, "psnr"),
+            ("denoise-color", "denoise", None, "l1"),
+            ("repair", "repair", None, "psnr"),
+            *((f"upscale-x{factor}", "upscale", factor, "psnr") for factor in (2, 3, 4)),
         )
     },
     "colorize": Recipe(task="colorize", **COLORIZING),
