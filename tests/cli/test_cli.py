@@ -355,6 +355,7 @@ def test_a_shell_completes_commands_and_options(run, tmp_path):
 def test_the_doctor_measures_and_remarks(run, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("isthmus.doctor._cores", lambda: 99)
+    monkeypatch.setattr("isthmus.doctor.SIDE", 64)  # emulated bfloat16 takes half a minute for a megapixel
     status, out, err = run("doctor", "--json")
     assert (status, err) == (0, "")
     found = json.loads(out)
