@@ -182,9 +182,9 @@ def denoisers(bench: Bench) -> dict[str, Method]:
     try:
         import cv2
     except ImportError:
-        bench.say(method="non-local means, OpenCV", skipped="opencv-python-headless is not installed")
+        bench.say(method="non-local means, OpenCV, strength 5", skipped="opencv-python-headless is not installed")
     else:
-        methods["non-local means, OpenCV"] = lambda seen: cv2.fastNlMeansDenoisingColored(seen, None, 5, 5, 7, 21)
+        methods["non-local means, OpenCV, strength 5"] = lambda seen: cv2.fastNlMeansDenoisingColored(seen, None, 5, 5, 7, 21)
     try:
         from bm3d import bm3d_rgb
     except ImportError:

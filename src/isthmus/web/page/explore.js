@@ -141,7 +141,7 @@ export function openExplore() {
     decode();
   }
 
-  const nameOf = (index) => (map.names?.[index] ?? `number ${index}`) + (map.labels ? `, ${map.labels[index]}` : "");
+  const nameOf = (index) => (map.names?.[index] ?? `number ${index}`) + (map.labels ? `, class ${map.labels[index]}` : "");
 
   /** Keep one picture in sight: what the model gives for it, and where the two differ. */
   function pin(index) {
