@@ -35,3 +35,13 @@ def test_importing_changes_nothing_outside(what):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {}
     assert len(done.stdout.splitlines()) == 1, "and prints nothing"
+
+
+def test_a_model_works_without_torchs_compiler():
+    """It takes longer to load than torch itself, and a first picture would wait for it."""
+    work = (
+        "import isthmus, numpy, sys; m = isthmus.load('denoise-gray', device='cpu'); m.restore(numpy.zeros((40, 40))); m.describe()"
+    )
+    probe = f"{work}; print(sorted({{'torch._dynamo', 'sympy', 'matplotlib', 'sklearn', 'scipy'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

@@ -215,10 +215,7 @@ class Model:
         """
         if size and size != self.image_shape[1:] and not self.architecture.any_size:
             raise DataError(f"This model decodes to {times(self.image_shape[1:])} pixels, not {times(size)}.")
-        network = build_network(self.recipe, self.image_shape, device="meta")
-        channels = self.corruption.input_channels(self.image_shape[0])
-        encoded, _ = network.encode(torch.empty((1, channels, *(size or self.image_shape[1:])), device="meta"))
-        return tuple(network.bottleneck.point(encoded).shape[1:])
+        return self.network.code_shape((self.corruption.input_channels(self.image_shape[0]), *(size or self.image_shape[1:])))
 
     @property
     def network(self) -> Network:

@@ -11,6 +11,7 @@ import isthmus
 from isthmus.evaluation.likelihood import importance_weighted_bound
 from isthmus.model import Model
 from isthmus.networks import NETWORKS
+from isthmus.networks.base import Network
 from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes.tasks import TASKS
@@ -76,6 +77,22 @@ def test_a_picture_in_tiles_shows_no_seam(name, hidden, monkeypatch):
     monkeypatch.setattr(model.engine, "tile_side", 64)
     assert np.abs(model.engine.restore_inputs(picture) - whole).max() < 1e-5
     assert np.abs(model.restore(picture) - whole).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@codes
+@shapes
+def test_says_the_shape_of_its_code(name, code_kind, shape):
+    if NETWORKS[name].working_size:
+        shape = (3, *shape[1:])  # it gives colors
+    model = born(name, shape, code_kind=code_kind, task="colorize" if NETWORKS[name].working_size else "reconstruct")
+    channels = model.corruption.input_channels(shape[0])
+    with torch.inference_mode():
+        encoded, _ = model.network.encode(torch.zeros(1, channels, *shape[1:]))
+    assert model.code_shape() == tuple(model.bottleneck.point(encoded).shape[1:])
+    assert (
+        Network.code_shape(model.network, (channels, *shape[1:])) == model.code_shape()
+    )  # how a network finds it that does not say
 
 
 @pytest.mark.parametrize("name", [name for name, architecture in NETWORKS.items() if not architecture.any_size])

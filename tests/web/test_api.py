@@ -136,6 +136,17 @@ def test_shipped_models_are_offered_where_none_is_named():
     assert (gray.image_shape[0], color.image_shape[0]) == (1, 3)
 
 
+def test_the_first_picture_waits_for_no_model(tmp_path, web_models):
+    store, own = ModelStore([], "cpu"), ModelStore(web_models, "cpu")
+    with TestClient(create_app(store, trainings=tmp_path), base_url="http://127.0.0.1") as client:
+        assert client.get("/api/health").status_code == 200
+    assert set(store.models) == set(store.waiting)  # though nobody asked for one
+    assert store.improvers
+    with TestClient(create_app(own, trainings=tmp_path), base_url="http://127.0.0.1"):
+        pass
+    assert "digits" not in own.models  # it was told which to offer, and has read those
+
+
 def test_without_a_model_pictures_are_improved_and_gray_gets_the_gray_one(tmp_path):
     gray = np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)
     store = ModelStore([], "cpu")

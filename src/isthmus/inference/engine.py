@@ -6,11 +6,13 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from isthmus.corruptions import parse
 from isthmus.errors import Interrupted, UsageError, lookup
@@ -224,7 +226,7 @@ class Engine:
 
 def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str = "cpu") -> Network:
     """Build a recipe's network for images of a shape (C, H, W); on the device "meta", without its numbers."""
-    with torch.device(device):
+    with torch.device(device), _Unfilled() if device == "meta" else contextlib.nullcontext():
         return build(
             recipe.network,
             NetworkSpec(
@@ -236,6 +238,13 @@ def build_network(recipe: Recipe, image_shape: tuple[int, int, int], device: str
                 bottleneck=lookup("kind of code", recipe.code_kind or "", BOTTLENECKS),
             ),
         )
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out the drawing of first weights: on the device "meta" there are none, yet torch would load its compiler for it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in (torch.Tensor.normal_, torch.Tensor.uniform_) else func(*args, **(kwargs or {}))
 
 
 def chunk_length(image_shape: tuple[int, ...]) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import Generator, Tensor, nn
 
 from isthmus.networks.bottlenecks import Bottleneck
@@ -58,6 +60,16 @@ class Network(nn.Module, ABC):
 
     def start_from(self, mean: Tensor) -> None:
         """Prepare fresh weights for images whose mean is `mean` `(C,)`, in logits or values; by default, change nothing."""
+
+    def code_shape(self, input_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return the shape of the code of an input (C', H, W).
+
+        By default, a copy without numbers encodes one, for which torch loads its compiler: that takes seconds. A network that knows
+        its code's shape says it.
+        """
+        empty = copy.deepcopy(self).to("meta")
+        encoded, _ = empty.encode(torch.empty((1, *input_shape), device="meta"))
+        return tuple(empty.bottleneck.point(encoded).shape[1:])
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a batch `(B, C', H, W)`, through the point that the bottleneck gives."""

@@ -36,6 +36,7 @@ class Convolutional(Network):
         self.encoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(inward))
         self.decoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(outward))
         self.output = _convolution(outward[-1], spec.image_shape[0])
+        self.code = spec.code
         self.stride = 2 ** len(self.encoder)
         self.receptive_radius = 4 * self.stride  # each scale has a convolution and a change of scale, twice, of a pixel each
 
@@ -47,6 +48,10 @@ class Convolutional(Network):
         assert self.output.bias is not None, "every convolution here has one"
         with torch.no_grad():
             self.output.bias.copy_(mean)
+
+    def code_shape(self, input_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return (code, H / stride, W / stride), rounded up."""
+        return (self.code, *(-(-side // self.stride) for side in input_shape[1:]))
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code map of, for a batch `(B, C', H, W)`.

@@ -28,6 +28,7 @@ class Dense(Network):
 
     def __init__(self, spec: NetworkSpec):
         super().__init__()
+        self.code = spec.code
         self.image_shape = spec.image_shape
         self.stride = self.receptive_radius = max(spec.image_shape)
         self.bottleneck = spec.bottleneck
@@ -37,6 +38,10 @@ class Dense(Network):
         gains = (2.0, *[1.0] * len(spec.hidden))  # images are mostly black: with twice the weights, fewer units start silent
         self.encoder = nn.ModuleList(_linear(*widths, gain) for widths, gain in zip(pairwise(inward), gains, strict=True))
         self.decoder = nn.ModuleList(_linear(*widths) for widths in pairwise(outward))
+
+    def code_shape(self, input_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return (code,)."""
+        return (self.code,)
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code `(B, code)` of, for a batch `(B, C', H, W)`."""

@@ -52,6 +52,7 @@ class GlobalUNet(Network):
         super().__init__()
         self.bottleneck = spec.bottleneck
         inward, outward = (*spec.hidden, spec.code), (spec.code, *spec.decoder_hidden)
+        self.code = spec.code
         self.stride = OUTPUT_STRIDE * 2 ** len(spec.hidden)
         self.stem = _convolution(spec.input_channels * FOLD**2, STEM)
         self.enter = nn.Conv2d(STEM, inward[0], OUTPUT_STRIDE // FOLD, stride=OUTPUT_STRIDE // FOLD)
@@ -66,6 +67,10 @@ class GlobalUNet(Network):
             nn.Conv2d(*widths, 1) for widths in zip(reversed(spec.hidden), spec.decoder_hidden, strict=True)
         )
         self.tail = _convolution(outward[-1], spec.image_shape[0], gain=0.1)
+
+    def code_shape(self, input_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return (code, h / stride, w / stride), rounded up, of the working size (h, w)."""
+        return (self.code, *(-(-side // self.stride) for side in working_size(input_shape[1:])))
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code of, for a batch `(B, C', H, W)`, and each level's detail.

@@ -42,6 +42,7 @@ class Photographic(Network):
         self.bottleneck = spec.bottleneck
         channels = spec.image_shape[0]
         inward, outward = (*spec.hidden, spec.code), (spec.code, *spec.decoder_hidden)
+        self.code = spec.code
         self.stride = FOLD * 2 ** len(spec.hidden)
         scales = [FOLD * 2**level for level in range(len(inward))]
         blocks = sum((4 * BLOCKS + 2) * scale for scale in scales)
@@ -60,6 +61,10 @@ class Photographic(Network):
         with torch.no_grad():
             for channel in range(channels):
                 self.through[channel, min(channel, spec.input_channels - 1)] = 1
+
+    def code_shape(self, input_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return (code, H / stride, W / stride), rounded up."""
+        return (self.code, *(-(-side // self.stride) for side in input_shape[1:]))
 
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
         """Return what the bottleneck makes the code map of, for a batch `(B, C', H, W)`, and each level's detail, the image first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -48,8 +49,11 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
+        warming = threading.Thread(target=store.warm_up)
+        warming.start()
         yield
         jobs.close()
+        warming.join()
 
     app = FastAPI(
         title="isthmus",

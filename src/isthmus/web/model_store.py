@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from isthmus import pretrained
 from isthmus.errors import ModelFileError, UsageError, nearest, printable
-from isthmus.improve import Improver
+from isthmus.imaging.picture import Picture
+from isthmus.improve import CROP_SIDE, Improver
 from isthmus.model import Model, load
 
 IMPROVE = "improve"
@@ -56,10 +59,18 @@ class ModelStore:
         first = (IMPROVE,) if self.groups else ()
         return [name for name in dict.fromkeys((*first, *self.groups, *self.models, *self.waiting)) if name not in inside]
 
+    def warm_up(self) -> None:
+        """Load what the page asks for first, so that nobody waits for it: the models that ship, and what improves pictures."""
+        if IMPROVE in self.names():
+            self.improver().find(Picture(pixels=np.zeros((CROP_SIDE, CROP_SIDE, 3), np.uint8)))
+            for name in self.names():
+                self.describe(name)
+
     def improver(self, *, self_ensemble: bool = False) -> Improver:
         """Return what improves pictures."""
-        if self_ensemble not in self.improvers:
-            self.improvers[self_ensemble] = Improver(self_ensemble=self_ensemble, device=self.device)
+        with self.reading:
+            if self_ensemble not in self.improvers:
+                self.improvers[self_ensemble] = Improver(self_ensemble=self_ensemble, device=self.device)
         return self.improvers[self_ensemble]
 
     def get(self, name: str) -> Model:
