@@ -69,3 +69,59 @@ def test_the_white_point_of_a_tiff_comes_back():
     white = ((318, 5, 2, (3127, 10000, 3290, 10000), True),)
     with tifffile.TiffFile(io.BytesIO(again(in_tiff(RGB, extratags=white), "tif"))) as file:
         assert file.pages[0].tags.valueof(318) == (3127, 10000, 3290, 10000)
+
+
+@pytest.mark.parametrize("container", [False, True])
+@pytest.mark.parametrize("bits", [4, 9, 10, 12, 14])
+def test_jpeg_xl_of_any_depth_fills_the_range_and_keeps_its_depth(bits, container):
+    top = (1 << bits) - 1
+    values = (RGB.astype(np.uint32) * top // 255).astype(np.uint8 if bits < 8 else np.uint16)
+    content = bytes(imagecodecs.jpegxl_encode(values, lossless=True, bitspersample=bits, usecontainer=container))
+    picture = decode_picture(content, "a.jxl")
+    white = 255 if bits < 8 else 65535
+    assert np.abs(picture.pixels - values * (white / top)).max() <= 0.5
+    assert picture.remarks == (("its 4 bits become 8.",) if bits < 8 else ())
+    result = imagecodecs.jpegxl_decode(encode_picture(picture, "b.jxl"))
+    assert np.array_equal(result, picture.pixels if bits < 8 else values)
+
+
+@pytest.mark.parametrize("white", [7, 15, 100])
+@pytest.mark.parametrize("kind", [2, 5])
+def test_a_pnm_of_fewer_bits_becomes_eight_and_says_so(kind, white):
+    values = (X * white // 23).astype(np.uint8)
+    body = values.tobytes() if kind == 5 else b" ".join(b"%d" % value for value in values.ravel())
+    picture = decode_picture(b"P%d 24 16 %d\n" % (kind, white) + body, "a.pgm")
+    assert np.abs(picture.pixels[:, :, 0] - values * (255 / white)).max() <= 0.5
+    assert picture.remarks == (f"its {white.bit_length()} bits become 8.",)
+
+
+def test_an_avif_that_claims_more_than_it_holds_is_refused_before_it_is_filled_up():
+    out = io.BytesIO()
+    Image.fromarray(RGB).save(out, "AVIF")
+    content = out.getvalue()
+    place = content.find(b"ispe") + 8
+    large = content[:place] + (9000).to_bytes(4) + (10000).to_bytes(4) + content[place + 8 :]
+    with pytest.raises(DataError, match=r"it claims 10,000 x 9,000 pixels, and holds 384\."):
+        decode_picture(large, "a.avif")
+
+
+def test_pages_of_sixteen_bits_are_refused_where_only_frames_of_eight_are_held():
+    deep = RGB.astype(np.uint16) * 257
+    picture = decode_picture(in_tiff(np.stack([deep, deep]), photometric="rgb"), "a.tif")
+    for end, kind in (("png", "PNG"), ("avif", "AVIF")):
+        with pytest.raises(DataError, match=f"{kind} holds one picture of more than 8 bits, not 2: name the file .tif"):
+            encode_picture(picture, f"b.{end}")
+
+
+def test_the_profile_of_a_png_that_is_damaged_is_named_and_so_is_what_does_not_come_back():
+    from isthmus.imaging.notes import with_chunks
+
+    out = io.BytesIO()
+    Image.fromarray(RGB).save(out, "PNG")
+    chunks = [(b"iCCP", b"a\0\0damaged"), (b"oFFs", bytes(9)), (b"sCAL", b"\0011\0002")]
+    picture = decode_picture(with_chunks(out.getvalue(), chunks), "a.png")
+    assert np.array_equal(picture.pixels, RGB)
+    assert picture.remarks == (
+        "its color profile is damaged, and does not come back.",
+        "where it was on a page, and its scale, do not come back (oFFs, sCAL).",
+    )

@@ -182,6 +182,11 @@ def to_full_range(array: Array, bits: int) -> Array:
     return scaled
 
 
+def fewer_bits(bits: int) -> str:
+    """Return what is said of a picture of fewer than 8 bits."""
+    return "its 1 bit becomes 8." if bits == 1 else f"its {bits} bits become 8."
+
+
 def to_bits(array: Array, bits: int) -> Array:
     """Return uint16 values, where all bits set is white, as so many bits: the inverse of `to_full_range`."""
     top = (1 << bits) - 1

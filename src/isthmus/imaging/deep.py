@@ -15,10 +15,11 @@ from PIL import Image
 from isthmus.errors import DataError
 from isthmus.imaging import notes
 from isthmus.imaging.arrays import Array, check_values
-from isthmus.imaging.content import Coding, Picture, check_size, to_bits, to_full_range
+from isthmus.imaging.content import Coding, Picture, check_size, fewer_bits, to_bits, to_full_range
 from isthmus.imaging.pillow import (
     PNG_NOTES,
     coding_of,
+    png_losses,
     profile_of,
     resolution_of,
     settled,
@@ -47,7 +48,69 @@ def bits_of(content: bytes, kind: str) -> int:
         place = content.find(b"av1C")
         flags = content[place + 6] if 0 <= place < len(content) - 6 else 0
         return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
-    return 16 if kind == "JXL" else 8
+    return _jxl_bits(content) if kind == "JXL" else 8
+
+
+class _Bits:
+    """A header of bits, the first of each byte the lowest, or the highest."""
+
+    def __init__(self, content: bytes, *, lowest: bool):
+        self.number, self.left, self.lowest = int.from_bytes(content, "little" if lowest else "big"), 8 * len(content), lowest
+
+    def take(self, count: int) -> int:
+        """Return the next bits as a number; beyond the end, zeros."""
+        self.left -= count
+        if self.lowest:
+            value, self.number = self.number & ((1 << count) - 1), self.number >> count
+            return value
+        return (self.number >> max(0, self.left)) & ((1 << count) - 1)
+
+
+def _jxl_bits(content: bytes) -> int:
+    """Return how many bits a value has in a JPEG XL file (ISO/IEC 18181-1, annex D); 16 where that is not told."""
+    starts = {b"jxlc": 0, b"jxlp": 4}
+    start = next((at + starts[kind] for kind, _, at, _ in notes.boxes(content) if kind in starts), 0)
+    head = _Bits(content[start + 2 : start + 40], lowest=True)
+    _jxl_size(head)
+    if head.take(1):  # all as usual
+        return 8
+    if head.take(1):
+        head.take(3)  # the orientation, which the decoder applies
+        if head.take(1):
+            _jxl_size(head)
+        if head.take(2):  # a preview, or a film, whose headers come next
+            return 16
+    if head.take(1):  # floats, which have their own type
+        return 16
+    choice = head.take(2)
+    return (8, 10, 12)[choice] if choice < 3 else 1 + head.take(6)
+
+
+def _jxl_size(head: _Bits) -> None:
+    small = head.take(1)
+    for side in range(2):
+        head.take(5 if small else (9, 13, 18, 30)[head.take(2)])
+        if not side and head.take(3):  # the width follows from the height
+            return
+
+
+def check_avif(content: bytes) -> None:
+    """Refuse an AVIF that claims a picture much larger than it holds: the decoder would fill it up, which takes long.
+
+    Source: AV1 Bitstream & Decoding Process Specification (2019), 5.5.
+    """
+    place, claimed = content.find(b"av1C"), content.find(b"ispe")
+    if b"grid" in content[:4096] or min(place, claimed) < 0 or len(content) < claimed + 16:
+        return
+    height, width = int.from_bytes(content[claimed + 12 : claimed + 16]), int.from_bytes(content[claimed + 8 : claimed + 12])
+    held = 0
+    for match in re.finditer(rb"\x0a[\x06-\x20](?=[\x18-\x1f\x38-\x3f\x58-\x5f])", content):  # headers of single pictures
+        head = _Bits(content[match.end() : match.end() + 32], lowest=False)
+        head.take(10)
+        across, down = head.take(4) + 1, head.take(4) + 1
+        held = max(held, (head.take(across) + 1) * (head.take(down) + 1))
+    if height * width > 16 * held > 0:
+        raise DataError(f"it claims {height:,} x {width:,} pixels, and holds {held:,}.")
 
 
 def read_deep(content: bytes, kind: str) -> Picture:
@@ -61,7 +124,7 @@ def read_deep(content: bytes, kind: str) -> Picture:
         kept = [chunk for chunk in notes.png_chunks(content) if chunk[0] in PNG_NOTES]
         options = {"chunks": [chunk for chunk in kept if chunk[0] != b"eXIf"]}
         exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
-        xmp, resolution = xmp_of({}, kept), resolution_of({}, kept)
+        xmp, resolution, remarks = xmp_of({}, kept), resolution_of({}, kept), png_losses(list(notes.png_chunks(content)))
     elif kind in ("JPEG", "AVIF"):
         exif, profile, xmp, resolution, options = _notes(content, kind)
     elif kind == "JP2":
@@ -73,11 +136,14 @@ def read_deep(content: bytes, kind: str) -> Picture:
         remarks = ("its metadata does not come back: JPEG XL is written without.",) if has_notes else ()
     array = _read_pnm(content) if kind == "PPM" else _decoded(without_notes(content) if kind == "PNG" else content, kind)
     if array.ndim == 4 and kind in ("AVIF", "JXL"):
-        raise DataError(f"a film in {kind} of more than 8 bits is not read: save its frames one by one.")
+        deep = " of more than 8 bits" if kind == "AVIF" else ""
+        raise DataError(f"a film in {kind}{deep} is not read: save its frames one by one.")
     array = array if array.ndim == 3 else array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
         raise DataError(f"a picture of {array.shape[-1]} channels is neither gray nor RGB.")
     coding = Coding(kind=kind, options=options)
+    if array.dtype == np.uint8 and bits < 8:
+        array, remarks = to_full_range(array, bits), (*remarks, fewer_bits(bits))
     if array.dtype == np.uint16:
         coding = dataclasses.replace(coding, bits=bits if 8 < bits < 16 else 0)
         array = array if kind == "PPM" else to_full_range(array, bits) if bits > 8 else array
@@ -200,7 +266,10 @@ def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
         return notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp)
     if kind == "JXL":
         lossless = not quality or quality == 100
-        return bytes(imagecodecs.jpegxl_encode(array, lossless=lossless, level=None if lossless else quality))
+        if array.dtype == np.uint16 and bits < 16:
+            array = to_bits(array, bits)
+        held = bits if array.dtype == np.uint16 else None
+        return bytes(imagecodecs.jpegxl_encode(array, lossless=lossless, level=None if lossless else quality, bitspersample=held))
     bits = min(bits, MOST_BITS[kind])
     if kind == "AVIF":
         level = quality or (100 if picture.alpha is not None else 90)

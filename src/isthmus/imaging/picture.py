@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from isthmus.errors import DataError, printable
 from isthmus.imaging.camera import PACKAGES, has_camera, read_camera, write_heic
 from isthmus.imaging.content import MAX_PIXELS, TOO_LARGE, Coding, Picture, quiet_libraries, to_type
-from isthmus.imaging.deep import MOST_BITS, is_deep, read_deep, write_deep
+from isthmus.imaging.deep import MOST_BITS, bits_of, check_avif, is_deep, read_deep, write_deep
 from isthmus.imaging.pillow import WRITTEN_AS, read_with_pillow, write_with_pillow
 from isthmus.storage.atomic import write_whole
 
@@ -40,8 +40,8 @@ WRITABLE = tuple(end for end, kind in FORMATS.items() if kind != "RAW" and (kind
 
 WITHOUT_ALPHA = ("JPEG", "PPM")
 WITHOUT_METADATA = ("BMP", "GIF", "JXL", "PPM", "TGA")
-FILMS = ("TIFF", "GIF", "WEBP", "PNG")
-"""Formats that hold several pages or frames."""
+FILMS = ("TIFF", "GIF", "WEBP", "PNG", "AVIF")
+"""Formats that hold several pages or frames; of more than 8 bits, only TIFF."""
 
 LOG = logging.getLogger("isthmus")
 
@@ -112,8 +112,12 @@ def _decode(content: bytes, name: str) -> Picture:
 
         picture = read_tiff(content)
     else:
+        if kind == "AVIF":
+            check_avif(content)
         try:
-            picture = read_deep(content, kind) if is_deep(content, kind) else read_with_pillow(content, kind)
+            picture = (
+                read_deep(content, kind) if is_deep(content, kind) else read_with_pillow(content, kind, bits_of(content, kind))
+            )
         except (UnidentifiedImageError, KeyError):
             raise DataError(f"it is damaged, or a kind of {kind} that is not read: save it as a PNG.") from None
     remarks = picture.remarks
@@ -175,9 +179,11 @@ def encode_picture(picture: Picture, name: str, quality: int = 0) -> bytes:
         raise DataError(f"Cannot write {printable(name)}: the name must end in one of {', '.join(WRITABLE)}.")
     if picture.coding.kind and picture.coding.kind != "RAW" and kind == picture.coding.named:
         kind = picture.coding.kind
-    if picture.pages and kind not in FILMS:
-        raise DataError(f"{kind} holds one picture, not {picture.frames}: name the file .tif.")
     dtype = picture.pixels.dtype
+    deep = any(page.pixels.dtype != np.uint8 for page in (picture, *picture.pages))
+    if picture.pages and (kind not in FILMS or (deep and kind != "TIFF")):
+        of = " of more than 8 bits" if kind in FILMS else ""
+        raise DataError(f"{kind} holds one picture{of}, not {picture.frames}: name the file .tif.")
     if dtype.kind == "f" and kind not in ("TIFF", "JXL"):
         raise DataError(f"{kind} cannot hold {dtype} pixels: name the file .tif.")
     if dtype == np.uint16 and MOST_BITS.get(kind, 8) < (picture.coding.bits or 16):

@@ -14,7 +14,7 @@ from isthmus.errors import DataError
 from isthmus.imaging import notes
 from isthmus.imaging.arrays import Array
 from isthmus.imaging.color import cmyk_to_rgb, rgb_to_cmyk
-from isthmus.imaging.content import MAX_PAGES, MAX_PIXELS, TOO_LARGE, Coding, Picture, check_size, upright_picture
+from isthmus.imaging.content import MAX_PAGES, MAX_PIXELS, TOO_LARGE, Coding, Picture, check_size, fewer_bits, upright_picture
 
 WRITTEN_AS = {
     "JPEG": "JPEG", "PNG": "PNG", "WEBP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TGA": "TGA", "PPM": "PPM", "JP2": "JPEG2000",
@@ -43,8 +43,14 @@ PNG_NOTES = (b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tI
 LONGEST_TEXT = 1 << 20
 
 
-def read_with_pillow(content: bytes, kind: str) -> Picture:
-    """Return a picture of a format, with all its frames."""
+def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
+    """Return a picture of a format, with all its frames.
+
+    Args:
+        content: The file's.
+        kind: The format.
+        bits: Of a value, by the file's header.
+    """
     chunks = list(notes.png_chunks(content)) if kind == "PNG" else []
     kept = [chunk for chunk in chunks if chunk[0] in PNG_NOTES]
     if kept:
@@ -62,9 +68,9 @@ def read_with_pillow(content: bytes, kind: str) -> Picture:
             remarks += ("its further pictures, such as a preview, do not come back.",)
         if opened.mode == "P" and kind != "GIF":
             remarks += ("its palette becomes RGB.",)
-        bits = content[24] if kind == "PNG" and opened.mode != "P" else 1 if opened.mode == "1" else 8
-        if bits < 8:
-            remarks += (f"its {bits} bit{'s' * (bits > 1)} become{'s' * (bits == 1)} 8.",)
+        if opened.mode == "1" or (bits < 8 and opened.mode != "P"):
+            remarks += (fewer_bits(1 if opened.mode == "1" else bits),)
+        remarks += png_losses(chunks)
         coding = Coding(kind=kind, options=coding_of(opened, content, kind, kept))
         frames = _frames(opened, coding, count)
     exif, profile, xmp = info.get("exif"), info.get("icc_profile"), xmp_of(info, kept)
@@ -148,6 +154,9 @@ def coding_of(opened: Image.Image, content: bytes, kind: str, kept: list[tuple[b
         return {key: info[key] for key in ("loop", "comment") if key in info}
     if kind == "TGA":
         return {"compression": info.get("compression")}
+    place = content.find(b"av1C")
+    if kind == "AVIF" and 0 <= place < len(content) - 6:
+        return {"subsampling": {0: "4:4:4", 8: "4:2:2"}.get(content[place + 6] & 0x1C, "4:2:0")}
     return {}
 
 
@@ -169,6 +178,15 @@ def without_notes(content: bytes) -> bytes:
             parts.append(content[place : place + length])
         place += length
     return b"".join(parts) + content[place:]
+
+
+def png_losses(chunks: list[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    """Return which of a PNG's chunks do not come back, a sentence each."""
+    remarks: tuple[str, ...] = ()
+    if any(kind == b"iCCP" for kind, _ in chunks) and not profile_of(chunks):
+        remarks += ("its color profile is damaged, and does not come back.",)
+    lost = sorted({kind.decode() for kind, _ in chunks} & {"oFFs", "sCAL", "pCAL"})
+    return (*remarks, f"where it was on a page, and its scale, do not come back ({', '.join(lost)}).") if lost else remarks
 
 
 def profile_of(chunks: list[tuple[bytes, bytes]]) -> bytes | None:
@@ -236,6 +254,7 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
         save |= {"xmp": picture.xmp} if picture.xmp else {}
     if kind == "AVIF":
         save["quality"] = quality or (100 if picture.alpha is not None else 90)  # a lower one would code the alpha with loss
+        save["subsampling"] = options.get("subsampling", "4:2:0")
     if kind == "WEBP":
         lossy = quality or not options.get("lossless", True)
         save |= {"quality": quality or 90, "alpha_quality": 100} if lossy else {"lossless": True, "exact": True}
@@ -243,7 +262,7 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
         save["compression"] = options["compression"]
     if kind == "JPEG":
         save |= _jpeg_options(options, quality)
-    if picture.pages and kind in ("GIF", "WEBP", "PNG"):
+    if picture.pages:
         save |= _film_options(picture, kind, same)
     if kind == "GIF" and options.get("comment"):
         save["comment"] = options["comment"]
@@ -304,7 +323,7 @@ def _jpeg_options(options: Any, quality: int) -> dict[str, Any]:
 def _film_options(picture: Picture, kind: str, same: bool) -> dict[str, Any]:
     frames = (picture, *picture.pages)
     save: dict[str, Any] = {"save_all": True, "append_images": [_image(frame, kind) for frame in picture.pages]}
-    if not same and picture.coding.kind not in ("GIF", "WEBP", "PNG"):
+    if not same and picture.coding.kind not in ("GIF", "WEBP", "PNG", "AVIF"):
         return save
     save["duration"] = [int(frame.coding.options.get("duration") or 0) for frame in frames]
     if "loop" in picture.coding.options:

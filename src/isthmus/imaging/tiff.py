@@ -24,6 +24,7 @@ from isthmus.imaging.content import (
     Coding,
     Picture,
     check_size,
+    fewer_bits,
     to_bits,
     to_full_range,
     upright_picture,
@@ -163,8 +164,9 @@ def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...],
         color, bits = table[np.minimum(color[:, :, 0], len(table) - 1)], 8 * table.itemsize
         remarks += ("its palette becomes RGB.",)
     elif color.dtype.kind == "b" or bits < 8:
-        color = to_full_range(color.astype(np.uint8), bits if color.dtype.kind != "b" else 1)
-        remarks += (f"its {bits} bits become 8.",)
+        bits = 1 if color.dtype.kind == "b" else bits
+        color = to_full_range(color.astype(np.uint8), bits)
+        remarks += (fewer_bits(bits),)
     if color.dtype.kind == "f" or color.dtype.kind == "i" or color.dtype.itemsize > 2:
         color, coding, more = _in_unit(color, photometric)
         remarks += more
