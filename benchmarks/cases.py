@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from skimage.color import rgb2lab
 
 import isthmus.cli.restore
 import isthmus.restore
@@ -66,7 +67,8 @@ OldSubfileType FileName Directory FileSize FileModifyDate FileAccessDate FileIno
 FileTypeExtension MIMEType ExifByteOrder EncodingProcess ColorComponents CurrentIPTCDigest ColorType Interlace Filter Palette
 Transparency BackgroundColor SignificantBits PaletteHistogram JFIFVersion AnimationFrames AnimationPlays NumPlanes ImageLength
 PixelXDimension PixelYDimension GIFVersion HasColorMap ColorResolutionDepth BitsPerPixel FrameCount Duration ThumbnailOffset
-ThumbnailLength ThumbnailImage TransferFunction RenderingIntent BMPVersion TransparentColor
+ThumbnailLength ThumbnailImage TransferFunction RenderingIntent BMPVersion TransparentColor RedMask GreenMask BlueMask AlphaMask
+ColorSpace SMinSampleValue SMaxSampleValue
 """
 """What tells how the pixels lie in the file, and not what they show."""
 
@@ -163,7 +165,7 @@ def differences(source: Path, result: Path, scale: int, colorized: bool, close: 
         before, after = by_pillow(source), by_pillow(result)
         if before is None or after is None:  # one program reads both: each has its own way with premultiplied colors
             before, after = by_vips(source), by_vips(result)
-    if before is None:
+    if before is None or (colorized and by_pillow(source) is None):  # libvips takes signed numbers and floats as they are
         return []
     if after is None:
         return ["the result is not read by others"]
@@ -182,8 +184,8 @@ def differences(source: Path, result: Path, scale: int, colorized: bool, close: 
 
 
 def grid(image: Array, gray: bool) -> Array:
-    """Return the means of up to 8 x 8 parts of an image `(H, W, 3)` laid over gray, large enough that noise cancels out."""
-    image = image.mean(2, keepdims=True) if gray else image
+    """Return the means of up to 8 x 8 parts of an image `(H, W, 3)`, or of its lightness, large enough that noise cancels out."""
+    image = rgb2lab(image / 255)[:, :, :1] * 2.55 if gray else image  # what a colorizer keeps
     rows, columns = (min(8, -(-side // LEAST_SIDE)) for side in image.shape[:2])
     parts = [np.array_split(row, columns, 1) for row in np.array_split(image, rows)]
     return np.array([[part.mean((0, 1)) for part in row] for row in parts])
