@@ -302,8 +302,8 @@ class Model:
         return model_file.pack("model", {**weights, **tensors}, about)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by way of the model file; what was on a GPU goes to the best device there is."""
-        return _from_bytes, (self.to_bytes(), "cpu" if self.device.type == "cpu" else "auto")
+        """Pickle and copy as a model file; what was on a GPU goes to the best device there is."""
+        return from_bytes, (self.to_bytes(), "cpu" if self.device.type == "cpu" else "auto")
 
     def density(self, shape: tuple[int, ...]) -> CodeDensity:
         """Return the density of the training images' codes, for codes of a shape `(n, ...)`.
@@ -369,7 +369,8 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
     return _assemble(printable(str(path)), *model_file.read(pretrained.locate(path), "model"), device)
 
 
-def _from_bytes(content: bytes, device: str) -> Model:
+def from_bytes(content: bytes, device: str) -> Model:
+    """Return the model of a file's content."""
     return _assemble("The pickled model", *model_file.unpack(content, "model", "The pickled model"), device)
 
 

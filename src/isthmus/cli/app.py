@@ -67,6 +67,12 @@ Quiet = Annotated[bool, Parameter(help="Show no progress and no warnings.", show
 
 Seed = Annotated[int, Parameter(help="Random seed.")]
 
+ClusterName = Annotated[
+    str | None, Parameter(help="Use Ray: auto, HOST:PORT of a cluster, or local[N] for N processes; IN and OUT may be s3:// URLs.")
+]
+
+Gpus = Annotated[float, Parameter(help="With --cluster: GPUs of each worker; 0.5 lets two share one.")]
+
 Split = Annotated[str | None, Parameter(help="train, test or all; by default, images that the model was not trained on.")]
 
 
@@ -104,7 +110,7 @@ def show(result: dict[str, Any], text: str, as_json: bool, *, flush: bool = Fals
 
 def show_rewritten(
     rewritten: Rewritten,
-    out: Path,
+    out: Path | str,
     seconds: float,
     as_json: bool,
     quiet: bool = False,

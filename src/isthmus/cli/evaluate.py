@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -12,9 +12,11 @@ from isthmus.cli.app import (
     INSPECT,
     MAX_BAD,
     PARTLY_DONE,
+    ClusterName,
     Data,
     DataDir,
     Device,
+    Gpus,
     Json,
     MaxBad,
     ModelName,
@@ -26,7 +28,8 @@ from isthmus.cli.app import (
     open_source,
     show,
 )
-from isthmus.cli.messages import as_flags, say
+from isthmus.cli.messages import CountBar, as_flags, say
+from isthmus.errors import UsageError, require
 
 Plot = Annotated[Path | None, Parameter(help="A .png for the chart.")]
 
@@ -134,10 +137,14 @@ def novelty(
     ] = None,
     split: Annotated[str, Parameter(help="train, test or all.")] = "all",
     plot: Annotated[Path | None, Parameter(help="A .png for the strangest images, and the model's output.")] = None,
+    out: Annotated[Path | None, Parameter(help="With --cluster: where scores.parquet goes, a folder or a URL.")] = None,
     data_dir: DataDir = None,
     max_bad: MaxBad = MAX_BAD,
     device: Device = "auto",
     overwrite: Overwrite = False,
+    resume: Annotated[bool, Parameter(help="With --cluster: continue an unfinished run.", show_default=False)] = False,
+    cluster: ClusterName = None,
+    gpus_per_worker: Gpus = 0.0,
     json: Json = False,
 ) -> int:
     """Find anomalies: score how out-of-distribution each image is, strangest first.
@@ -145,9 +152,31 @@ def novelty(
     Example: `isthmus novelty digits.safetensors scans/ --plot strangest.png`
     """
     from isthmus.evaluation.novelty import novelty as run
-    from isthmus.report.tables import format_novelty
     from isthmus.storage.atomic import check_output, write_whole
 
+    if (cluster is None) != (out is None) or (cluster and plot):
+        raise UsageError("--cluster needs --out and draws no --plot; without --cluster, leave out --out.")
+    if cluster and out:
+        from isthmus.cluster.session import Cluster
+
+        where = Cluster(address=cluster, gpus_per_worker=gpus_per_worker)
+        require("cluster", "ray", "pyarrow")
+        from isthmus.cluster.images import score_pictures
+
+        source, trained = open_source(data, data_dir, max_bad), load_model(model, "cpu")
+        with CountBar(out.name) as on_progress:
+            scored = score_pictures(
+                trained,
+                source,
+                out,
+                where,
+                score=score,
+                device=where.device(device),
+                overwrite=overwrite,
+                resume=resume,
+                on_progress=on_progress,
+            )
+        return _show_novelty(scored.result, json)
     if plot:
         check_output(plot, overwrite=overwrite)
     trained = load_model(model, device)
@@ -159,7 +188,12 @@ def novelty(
         images = found.dataset.images[worst]
         captions = [f"{found.scores[i]:.4g}" for i in worst]
         write_whole(plot, figures.grid({"strangest": images, "output": trained.engine.restore_inputs(images)}, [captions, []]))
-    result = found.to_json()
+    return _show_novelty(found.to_json(), json)
+
+
+def _show_novelty(result: dict[str, Any], json: bool) -> int:
+    from isthmus.report.tables import format_novelty
+
     for reason in result["skipped"]:
         say(f"Skipped: {reason}")
     show(result, format_novelty(result), json)

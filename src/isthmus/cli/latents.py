@@ -11,9 +11,11 @@ from cyclopts import Parameter
 from isthmus.cli.app import (
     LATENTS,
     MAX_BAD,
+    ClusterName,
     Data,
     DataDir,
     Device,
+    Gpus,
     Json,
     MaxBad,
     ModelName,
@@ -25,6 +27,8 @@ from isthmus.cli.app import (
     show,
     show_rewritten,
 )
+from isthmus.cli.messages import CountBar
+from isthmus.errors import UsageError, require
 
 
 @app.command(group=LATENTS, sort_key=1)
@@ -33,13 +37,16 @@ def encode(
     data: Data,
     /,
     *,
-    out: Annotated[Path, Parameter(help="An .npz for the codes, with labels and names where there are any.")],
+    out: Annotated[Path, Parameter(help="An .npz for codes, labels and names; with --cluster, a folder or URL for Parquet.")],
     bits: Annotated[int | None, Parameter(help="Compress to 2^BITS levels (1 to 12); by default, codes are float32.")] = None,
     split: Annotated[str, Parameter(help="train, test or all.")] = "all",
     data_dir: DataDir = None,
     max_bad: MaxBad = MAX_BAD,
     device: Device = "auto",
     overwrite: Overwrite = False,
+    resume: Annotated[bool, Parameter(help="With --cluster: continue an unfinished run.", show_default=False)] = False,
+    cluster: ClusterName = None,
+    gpus_per_worker: Gpus = 0.0,
     json: Json = False,
 ) -> int:
     """Write the latent codes (embeddings) of images.
@@ -48,6 +55,31 @@ def encode(
     """
     from isthmus.latents.files import encode_data
 
+    if cluster:
+        if bits is not None or split != "all":
+            raise UsageError("--cluster writes the codes of all images as float32: leave out --bits and --split.")
+        from isthmus.cluster.session import Cluster
+
+        where = Cluster(address=cluster, gpus_per_worker=gpus_per_worker)
+        require("cluster", "ray", "pyarrow")
+        from isthmus.cluster.images import encode_pictures
+        from isthmus.storage.store import Store
+
+        source, trained, began = open_source(data, data_dir, max_bad), load_model(model, "cpu"), time.perf_counter()
+        with CountBar(out.name) as on_progress:
+            rewritten = encode_pictures(
+                trained,
+                source,
+                out,
+                where,
+                device=where.device(device),
+                overwrite=overwrite,
+                resume=resume,
+                on_progress=on_progress,
+            )
+        return show_rewritten(rewritten, Store.at(out).name, time.perf_counter() - began, json)
+    if resume:
+        raise UsageError("--resume is for --cluster alone.")
     trained = load_model(model, device)
     began = time.perf_counter()
     written = encode_data(trained, open_source(data, data_dir, max_bad), out, bits=bits, split=split, overwrite=overwrite)
@@ -103,7 +135,7 @@ def generate(
 
     Example: `isthmus generate digits.safetensors --count 64 --out new.png`
     """
-    from isthmus.errors import UsageError, printable
+    from isthmus.errors import printable
     from isthmus.latents import explore
     from isthmus.storage.atomic import check_output
 

@@ -13,9 +13,11 @@ from cyclopts import Parameter
 from isthmus.cli.app import (
     MAX_BAD,
     RESTORE,
+    ClusterName,
     Data,
     DataDir,
     Device,
+    Gpus,
     Json,
     MaxBad,
     ModelName,
@@ -27,7 +29,7 @@ from isthmus.cli.app import (
     show_rewritten,
 )
 from isthmus.cli.messages import CountBar, messages
-from isthmus.errors import DataError, UsageError, printable
+from isthmus.errors import DataError, UsageError, printable, require
 
 if TYPE_CHECKING:
     from isthmus.datasets import Source
@@ -54,6 +56,8 @@ class RestoreOptions:
     device: Device = "auto"
     overwrite: Overwrite = False
     resume: Annotated[bool, Parameter(help="Skip pictures that exist, and write the rest.", show_default=False)] = False
+    cluster: ClusterName = None
+    gpus_per_worker: Gpus = 0.0
     json: Json = False
     quiet: Quiet = False
 
@@ -86,6 +90,8 @@ def improve(*data: Data, options: RestoreOptions) -> int:
     from isthmus.improve import Improver, improve_data
 
     source = _checked_inputs(data, options)
+    if options.cluster:
+        return _on_cluster(source, options)
     improver = Improver(
         strength=options.strength, self_ensemble=options.self_ensemble, device=options.device, memory=_memory(options)
     )
@@ -173,6 +179,8 @@ def _restore(
     from isthmus.restore import Restorer, restore_data
 
     source = _checked_inputs(data, options)
+    if options.cluster:
+        return _on_cluster(source, options, names, mask, hints)
     restorer = Restorer(
         names,
         strength=options.strength,
@@ -198,10 +206,44 @@ def _restore(
     )
 
 
+def _on_cluster(
+    source: Source, options: RestoreOptions, names: Sequence[Path] = (), mask: Path | None = None, hints: Path | None = None
+) -> int:
+    """Do what `_restore` does, or without models `improve`, by Ray."""
+    from isthmus.cluster.session import Cluster
+
+    cluster = Cluster(address=options.cluster or "", gpus_per_worker=options.gpus_per_worker)
+    require("cluster", "ray", "pyarrow")
+    from isthmus.cluster.pictures import How, restore_pictures
+    from isthmus.imaging.picture import read_picture
+    from isthmus.restore import as_models
+    from isthmus.storage.store import Store
+
+    how = How(
+        models=tuple(model.to_bytes() for model in as_models(names, "cpu")) if names else (),
+        strength=options.strength,
+        self_ensemble=options.self_ensemble,
+        mask=read_picture(mask) if mask else None,
+        hints=read_picture(hints) if hints else None,
+        device=cluster.device(options.device),
+        memory=_memory(options),
+    )
+    began = time.perf_counter()
+    with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
+        written = restore_pictures(
+            how, source, options.out, cluster, overwrite=options.overwrite, resume=options.resume, on_progress=on_progress
+        )
+    return show_rewritten(written, Store.at(options.out).name, time.perf_counter() - began, options.json, options.quiet)
+
+
 def _checked_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
     """Return what is to be restored, once it is certain that the options can be met."""
+    from isthmus.storage.store import is_url
+
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise UsageError(f"--quality must be between 1 and 100, not {options.quality}.")
+    if not options.cluster and (is_url(options.out) or any(map(is_url, data))):
+        raise UsageError("URLs need --cluster: pass --cluster local[1] to read and write them from this machine.")
     with messages(options.quiet):
         return open_inputs(data, options)
 
@@ -232,7 +274,7 @@ def open_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
         source = Folder.of([Path(name) for name in names], max_bad)
     if isinstance(source, Folder):
         source = replace(source, format=options.format or "", quality=options.quality or 0, several=len(names) > 1)
-        source.places(options.out)  # what cannot be written is refused before models are loaded
+        source.places(Path() if options.cluster else options.out)  # what cannot be written is refused before models are loaded
     elif options.format or options.quality:
         raise UsageError("--format and --quality are for pictures. The name of --out sets the format of arrays.")
     return source

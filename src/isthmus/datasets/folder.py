@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from isthmus.imaging.picture import (
     UNREAD,
     WRITABLE,
     Picture,
+    decode_picture,
     format_of,
     is_picture_name,
     lost_in,
@@ -33,6 +35,7 @@ from isthmus.imaging.picture import (
     write_picture,
 )
 from isthmus.storage.atomic import check_output, write_whole
+from isthmus.storage.store import Store
 
 MAX_BAD = 0.5
 """Where more than this share of a folder's pictures cannot be read, something else is wrong than a few files."""
@@ -79,6 +82,9 @@ class Folder:
     several: bool = False
     """Whether several inputs were named, so that what `rewrite` writes is a folder."""
 
+    url: str = ""
+    """Where the pictures lie, if not in a folder of this machine: then `root` is of no account."""
+
     has_test = False
 
     @classmethod
@@ -118,9 +124,38 @@ class Folder:
             raise DataError(f"There are no pictures in {printable(str(root))} (looked for {ends}, in all its folders).{links}")
         return cls(root, tuple(pictures), tuple(sidecars), max_bad, tuple(others))
 
+    @classmethod
+    def at(cls, url: str, max_bad: float = MAX_BAD) -> Folder:
+        """Find the pictures below a URL."""
+        names = [Path(name) for name in Store.at(url).names()]
+        ends = {name: name.suffix.lower() for name in names}
+        pictures = tuple(name for name in names if ends[name] in FORMATS and ends[name] not in UNREAD)
+        if not pictures:
+            raise DataError(f"There are no pictures in {printable(url)} (looked for {', '.join(end[1:] for end in FORMATS)}).")
+        sidecars = tuple(name for name in names if ends[name] in SIDECARS)
+        others = tuple(name for name in names if ends[name] in (*OTHERS, *UNREAD))
+        return cls(Path(), pictures, sidecars, max_bad, others, url=url)
+
+    @property
+    def store(self) -> Store:
+        """Where the pictures lie."""
+        return Store.at(self.url or self.root)
+
+    def content(self, file: str | Path) -> bytes:
+        """Return the bytes of a file."""
+        return self.store.read(file)
+
+    def picture(self, file: str | Path) -> Picture:
+        """Read a picture; see `read_picture`."""
+        if not self.url:
+            return read_picture(self.root / file)
+        return decode_picture(self.content(file), printable(self.store.name_of(file)))
+
     @property
     def title(self) -> str:
         """The folder's path, or the picture's."""
+        if self.url:
+            return printable(self.url)
         return printable(str(self.root if len(self.files) != 1 else self.root / self.files[0]))
 
     def sizes(self) -> Counter[tuple[int, int]]:
@@ -128,7 +163,8 @@ class Folder:
         counts: Counter[tuple[int, int]] = Counter()
         for file in self.files:
             try:
-                with quiet_libraries(), Image.open(self.root / file) as image:
+                opened = BytesIO(self.content(file)) if self.url else self.root / file
+                with quiet_libraries(), Image.open(opened) as image:
                     counts[image.height, image.width] += 1
             except Exception:  # a header that cannot be read is reported, with its name, when the picture is
                 continue
@@ -170,7 +206,7 @@ class Folder:
         for name, outcome in self._pictures(self.files):
             if isinstance(outcome, Skipped):
                 skipped.append(outcome)
-                self._check_share(skipped)
+                self.check_share(skipped)
                 yield name, outcome
             else:
                 if outcome.pages:
@@ -202,7 +238,7 @@ class Folder:
         check_output(out, overwrite=overwrite or resume)
         left = tuple(file for file in self.files if not (resume and places[str(file)].exists()))
         there = len(self.files) - len(left)
-        count, skipped, told = 0, self._unread(), Told()
+        count, skipped, told = 0, self.unread(), Told()
         unread = len(skipped)
         for names, pictures, failures in runs(self._pictures(left)):
             skipped += failures
@@ -210,8 +246,8 @@ class Folder:
             skipped += failed
             for name, picture, original in changed:
                 try:
-                    if picture is original and self._same_format(name, places[name]):
-                        write_whole(places[name], (self.root / name).read_bytes())
+                    if picture is original and self.same_format(name, places[name]):
+                        write_whole(places[name], self.content(name))
                     else:
                         told.note(name, (*picture.remarks, *lost_in(picture, places[name].name)))
                         write_picture(places[name], picture, self.quality)
@@ -220,11 +256,11 @@ class Folder:
                     if not of_one_file(error):
                         raise
                     skipped.append(Skipped(name, f"{printable(name)}: {error}"))
-            self._check_share(skipped[unread:])
+            self.check_share(skipped[unread:])
             if on_progress:
                 on_progress(there + count + len(skipped) - unread, len(self.files))
         for sidecar in self.sidecars:
-            write_whole(out / sidecar, (self.root / sidecar).read_bytes())
+            write_whole(out / sidecar, self.content(sidecar))
         told.log()
         return Rewritten(count, tuple(skipped), there)
 
@@ -260,7 +296,8 @@ class Folder:
             places[str(file)] = out / new
         return places
 
-    def _same_format(self, name: str, place: Path) -> bool:
+    def same_format(self, name: str, place: Path) -> bool:
+        """Tell whether a picture that needs nothing may keep its file's bytes."""
         return not self.quality and format_of(name) == format_of(place.name)
 
     def _is_folder(self) -> bool:
@@ -269,7 +306,7 @@ class Folder:
     def without(self, out: Path) -> Folder:
         """Return the folder without what lies in `out`, where that lies inside of it."""
         root, inner = self.root.resolve(), out.resolve()
-        if inner == root or not inner.is_relative_to(root):
+        if self.url or inner == root or not inner.is_relative_to(root):
             return self
         inside = inner.relative_to(root)
 
@@ -281,7 +318,7 @@ class Folder:
             raise DataError(f"All pictures in {self.title} lie in {printable(str(out))}. Choose another `out`.")
         return left
 
-    def _unread(self) -> list[Skipped]:
+    def unread(self) -> list[Skipped]:
         """Return the files that are not read, and say once of which kinds they are."""
         ends = [file.suffix.lower() for file in self.others]
         kinds = Counter(end[1:] if end in (*OTHERS, *UNREAD) else "not a regular file" for end in ends)
@@ -293,7 +330,8 @@ class Folder:
         reasons = ("is in a format that is not read" if end in (*OTHERS, *UNREAD) else "is not a regular file" for end in ends)
         return [Skipped(str(file), f"{printable(str(file))} {why}.") for file, why in zip(self.others, reasons, strict=True)]
 
-    def _check_share(self, skipped: list[Skipped]) -> None:
+    def check_share(self, skipped: list[Skipped]) -> None:
+        """Refuse to go on where more pictures were skipped than `max_bad` allows."""
         if len(skipped) > self.max_bad * len(self.files):
             if len(self.files) == 1:
                 raise DataError(skipped[0].reason)
@@ -307,7 +345,7 @@ class Folder:
 
         def read(file: Path) -> tuple[str, Picture | Skipped]:
             try:
-                return str(file), read_picture(self.root / file)
+                return str(file), self.picture(file)
             except DataError as error:
                 return str(file), Skipped(str(file), str(error))
 

@@ -18,6 +18,7 @@ from isthmus.datasets.patches import Patches, read_patches
 from isthmus.errors import DataError, nearest, printable
 from isthmus.imaging.arrays import Array
 from isthmus.imaging.picture import FORMATS, is_picture_name
+from isthmus.storage.store import Store, is_url
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,8 +34,8 @@ def open_data(data: Data, data_dir: str | Path | None = None, *, max_bad: float 
     """Return the source of images that DATA is.
 
     Args:
-        data: A picture, a folder, an .npy, .npz or IDX file, a folder of IDX files, the name of a dataset, an array, a tensor, a
-            list of images (arrays, tensors or PIL images), or a torch Dataset.
+        data: A picture, a folder or its URL (s3://bucket/photos), an .npy, .npz or IDX file, a folder of IDX files, the name of a
+            dataset, an array, a tensor, a list of images (arrays, tensors or PIL images), or a torch Dataset.
         data_dir: Folder with named datasets.
         max_bad: Largest share of a folder's pictures that may be unreadable.
 
@@ -45,6 +46,10 @@ def open_data(data: Data, data_dir: str | Path | None = None, *, max_bad: float 
         return _in_memory(data)
     data_dir = Path(data_dir) if data_dir is not None else None
     path, name = Path(data), str(data)
+    if is_url(data):
+        return (
+            Folder.at(Store.at(data).root, max_bad) if Store.at(data).is_remote else open_data(Store.at(data).root, max_bad=max_bad)
+        )
     if path.is_dir():
         if any(is_idx(file) for file in path.iterdir()):
             return Arrays(name, {file.name: read_idx(file) for file in sorted(path.iterdir()) if is_idx(file)})

@@ -7,6 +7,7 @@ third is the surprise, or the error where that is far beyond the usual.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,13 @@ class Novelty:
         return np.argsort(-self.scores, kind="stable")
 
     def to_json(self) -> dict[str, Any]:
-        """Return what JSON can hold; `strangest` is the indices of the 100 strangest."""
+        """Return what JSON can hold; `strangest` is the 100 strangest, `strange` the number of p-values up to 0.01."""
         fields = {key: value for key, value in vars(self).items() if key != "dataset"}
         skipped = [printable(skipped.reason) for skipped in self.dataset.skipped]
         arrays = {"scores": self.scores.tolist(), "p_values": self.p_values.tolist(), "strangest": self.strangest[:100].tolist()}
         names = None if self.names is None else [printable(name) for name in self.names]
-        return {**fields, **arrays, "names": names, "images": len(self.scores), "skipped": skipped}
+        strange = int(np.sum(self.p_values <= 0.01))
+        return {**fields, **arrays, "strange": strange, "names": names, "images": len(self.scores), "skipped": skipped}
 
 
 def novelty(
@@ -81,28 +83,49 @@ def novelty(
         UsageError: If the score or the split is unknown.
         DataError: If the data does not fit the model, or the model has no novelty statistics.
     """
-    if score:
-        lookup("score", score, SCORES)
     lookup("split", split, dict.fromkeys(SPLITS))
     source = open_data(data, data_dir, max_bad=max_bad)
     dataset = source.read(split, None if model.architecture.any_size else model.image_shape[1:])
     found = model.novelty_scores(dataset.images)
+    score, usual = choose_score(model, found, score)
+    return Novelty(
+        data=f"{dataset.title} ({split}, {len(dataset):,} images)",
+        score=score,
+        scores=found[score],
+        p_values=p_values(usual, found[score]),
+        names=dataset.names,
+        held_out=len(usual),
+        dataset=dataset,
+    )
+
+
+def choose_score(model: Model, found: Iterable[str], score: str | None = None) -> tuple[str, Array]:
+    """Return a score's name, and the scores of the held-out images, ascending.
+
+    Args:
+        model: The model.
+        found: The scores that it gives for the images.
+        score: The wanted one; by default, the first in `SCORES`.
+
+    Raises:
+        UsageError: If it is unknown.
+        DataError: If the model has none for the images.
+    """
+    if score:
+        lookup("score", score, SCORES)
     held_out = model.statistics.held_out() if model.statistics else {}
-    known = [name for name in SCORES if name in found and name in held_out]
+    known = [name for name in SCORES if name in set(found) and name in held_out]
     score = score or (known[0] if known else "error")
     if score not in known:
         raise DataError(
             f"This model has no {score} score for these images: it is untrained, or was trained on images of another size. "
             f"Scores it has: {', '.join(known) or 'none'}."
         )
-    usual = held_out[score]
-    stranger = len(usual) - np.searchsorted(usual, found[score].astype(np.float32), side="left")
-    return Novelty(
-        data=f"{dataset.title} ({split}, {len(dataset):,} images)",
-        score=score,
-        scores=found[score],
-        p_values=(stranger + 1) / (len(usual) + 1),
-        names=dataset.names,
-        held_out=len(usual),
-        dataset=dataset,
-    )
+    return score, held_out[score]
+
+
+def p_values(usual: Array, scores: Array) -> Array:
+    """Return the share of held-out images whose scores, ascending, are as high or higher, in (0, 1]."""
+    stranger = len(usual) - np.searchsorted(usual, scores.astype(np.float32), side="left")
+    shares: Array = (stranger + 1) / (len(usual) + 1)
+    return shares

@@ -110,8 +110,7 @@ def format_novelty(result: dict[str, Any], shown: int = 10) -> str:
     """Return what `Novelty.to_json` says, as text: the strangest images first."""
     names = result["names"] or [f"image {index}" for index in range(result["images"])]
     rows = [(names[i], f"{result['scores'][i]:.6g}", f"{result['p_values'][i]:.4f}") for i in result["strangest"][:shown]]
-    strange = sum(p <= 0.01 for p in result["p_values"])
-    head = f"{result['data']}: {strange:,} of {result['images']:,} are stranger than 99 % of the held-out images"
+    head = f"{result['data']}: {result['strange']:,} of {result['images']:,} are stranger than 99 % of the held-out images"
     note = f"p: the share of {result['held_out']:,} held-out images that are as strange or stranger"
     return f"{head}\n\n{Table(('strangest', result['score'], 'p'), rows)}\n\n{note}"
 

@@ -1,0 +1,168 @@
+"""Ray beside one process: throughput and memory against workers and pictures; and what that makes of millions, on paper.
+
+    python benchmarks/scale.py measure photos/ --counts 1000 10000 100000 > docs/numbers/scale.jsonl
+    python benchmarks/scale.py page docs/numbers/scale.jsonl
+
+`measure` restores photographs with one process and with 1 and 2 workers, and small pictures (64 x 64 pixels, gray) with
+2 workers, each worker with one thread. Memory is the largest sum of what the processes have alone (PSS), read once a second. `page`
+prints tables: what was measured, and what follows for more pictures and machines; prices are assumptions, given with the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+SIDE, PICTURES_EACH = 64, 10_000
+"""Of a small picture; how many lie in one folder."""
+
+BYTES_OF_NAME = 120
+"""Of one file's name in the driver's memory: a Path, its text, and the set of those that are done."""
+
+NAMES_LISTED, TASKS_PER_SECOND, TOGETHER = 1000, 1000, 32
+"""Names in one answer of S3; tasks that Ray hands out (a cautious figure: its authors report more); names of a task."""
+
+CORE_HOUR, READ_1000, WRITE_1000, LIST_1000 = 0.02, 0.0004, 0.005, 0.005
+"""US dollars, assumed: a core for an hour on a spot market; 1,000 reads, writes and listings of an object store."""
+
+
+def small_pictures(folder: Path, count: int) -> None:
+    """Write gray pictures of noise, all different."""
+    chance = np.random.default_rng(0)
+    for index in range(count):
+        path = folder / f"{index // PICTURES_EACH:03}" / f"{index:07}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(chance.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)).save(path, compress_level=1)
+
+
+def memory(process: psutil.Process) -> int:
+    """Return the bytes of a process and all that it started, pages in common counted once."""
+    total = 0
+    for each in (process, *process.children(recursive=True)):
+        try:
+            total += each.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def restored(pictures: Path, model: str, workers: int) -> dict[str, Any]:
+    """Restore a folder; 0 workers are one process without Ray. Seconds do not include starting."""
+    out = Path(tempfile.mkdtemp(dir=pictures.parent)) / "out"
+    command = [sys.executable, "-m", "isthmus", "restore", model, str(pictures), "--out", str(out), "--device", "cpu"]
+    command += ["--cluster", f"local[{workers}]"] if workers else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ISTHMUS_THREADS": "1"}
+    began, first, highest, count = time.monotonic(), 0.0, 0, 0
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            if not first and out.is_dir() and any(path.is_file() for path in out.rglob("*.*")):
+                first = time.monotonic()
+            highest = max(highest, memory(watched))
+            time.sleep(0.05 if not first else 1)
+    seconds = time.monotonic() - began
+    count = sum(path.suffix == ".png" for path in out.rglob("*.*"))
+    manifest = sum(path.stat().st_size for path in out.glob("_manifest/*"))
+    shutil.rmtree(out.parent)
+    return {
+        "workers": workers,
+        "pictures": count,
+        "seconds": round(seconds, 1),
+        "seconds_working": round(began + seconds - (first or began), 1),
+        "memory_mb": round(highest / 1e6),
+        "manifest_bytes": manifest,
+    }
+
+
+def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows; the numbers of workers take turns."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "photographs").mkdir()
+        pixels = 0
+        for path in sorted(photographs.rglob("*.*"))[:48]:
+            with Image.open(path) as image:
+                image.convert("RGB").save(folder / "photographs" / f"{path.stem}.png", compress_level=1)
+                pixels += image.width * image.height
+        for run in range(runs):
+            for workers in (0, 1, 2):
+                row = restored(folder / "photographs", "denoise-color", workers)
+                yield {"what": "photographs", "run": run, "megapixels": round(pixels / 1e6, 1), **row}
+        for count in counts:
+            small_pictures(folder / f"small-{count}", count)
+            yield {"what": "small", "run": 0, **restored(folder / f"small-{count}", "denoise-gray", 2)}
+            shutil.rmtree(folder / f"small-{count}")
+
+
+def page(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the tables."""
+    yield "| pictures | workers | seconds, starting included | pictures a second, once started | memory, MB |"
+    yield "|---|---|---|---|---|"
+    middle: dict[tuple[str, int, int], dict[str, Any]] = {}
+    for key in dict.fromkeys((row["what"], row["pictures"], row["workers"]) for row in rows):
+        same = [row for row in rows if (row["what"], row["pictures"], row["workers"]) == key]
+        middle[key] = row = sorted(same, key=lambda row: row["seconds_working"])[len(same) // 2]
+        name = f"{row['pictures']:,} {'of 64 x 64' if row['what'] == 'small' else 'photographs'}"
+        rate = f"{row['pictures'] / row['seconds_working']:.2f}"
+        yield f"| {name} | {row['workers'] or 'no Ray'} | {row['seconds']:.0f} | {rate} | {row['memory_mb']:,} |"
+    photographs = {workers: row for (what, _, workers), row in middle.items() if what == "photographs"}
+    if {1, 2} <= set(photographs):
+        ratio = photographs[1]["seconds_working"] / photographs[2]["seconds_working"]
+        yield f"\nTwo workers restore photographs {ratio:.2f} times as fast as one."
+    many = [row for (what, _, _), row in middle.items() if what == "small"]
+    if not many or 1 not in photographs:
+        return
+    most = max(many, key=lambda row: row["pictures"])
+    kinds = {
+        f"photographs of {photographs[1]['megapixels'] / photographs[1]['pictures']:.2f} megapixels": photographs[1]["pictures"]
+        / photographs[1]["seconds_working"],
+        "64 x 64": most["pictures"] / most["seconds_working"] / 2,
+    }
+    yield "\n| pictures | kind | nodes of 16 cores | hours | bounded by | names, GB | listings | manifest, GB | dollars |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for kind, rate in kinds.items():
+        for count in (10**6, 10**7, 10**8, 10**9):
+            for nodes in (1, 10, 100, 1000):
+                work, handing = count / (rate * 16 * nodes), count / TOGETHER / TASKS_PER_SECOND
+                hours, bound = max((work / 3600, "cores"), (handing / 3600, "the driver's tasks"))
+                requests = count / 1000 * (READ_1000 + WRITE_1000) + count / NAMES_LISTED / 1000 * LIST_1000
+                names, manifest = count * BYTES_OF_NAME / 1e9, count * most["manifest_bytes"] / most["pictures"] / 1e9
+                yield (
+                    f"| 10^{len(str(count)) - 1} | {kind} | {nodes:,} | {hours:,.2f} | {bound} | {names:,.2f} | "
+                    f"{count // NAMES_LISTED:,} | {manifest:,.2f} | {hours * 16 * nodes * CORE_HOUR + requests:,.0f} |"
+                )
+
+
+def main() -> None:
+    """Run the program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("photographs", type=Path)
+    measuring.add_argument("--counts", type=int, nargs="*", default=[1000, 10_000])
+    measuring.add_argument("--runs", type=int, default=3)
+    paging = commands.add_parser("page")
+    paging.add_argument("rows", type=Path)
+    chosen = parser.parse_args()
+    if chosen.command == "measure":
+        for row in measure(chosen.photographs, chosen.counts, chosen.runs):
+            print(json.dumps(row), flush=True)
+    else:
+        print("\n".join(page([json.loads(line) for line in chosen.rows.read_text().splitlines()])))
+
+
+if __name__ == "__main__":
+    main()

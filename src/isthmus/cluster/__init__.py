@@ -1,0 +1,1 @@
+"""Many pictures on many machines, by Ray Data: restore, encode, find anomalies."""

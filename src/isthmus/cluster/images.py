@@ -1,0 +1,201 @@
+"""Codes and novelty scores of many pictures on many machines, as tables of Parquet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isthmus.cluster.manifest import WRITTEN, Manifest
+from isthmus.cluster.pictures import MANIFEST, check, folder_of
+from isthmus.cluster.run import Work, run
+from isthmus.cluster.session import Cluster
+from isthmus.datasets import Rewritten, Source
+from isthmus.datasets.base import OnProgress
+from isthmus.datasets.folder import Folder
+from isthmus.errors import DataError
+from isthmus.evaluation.novelty import choose_score, p_values
+from isthmus.imaging.arrays import Array, resize
+from isthmus.model import Model, from_bytes
+from isthmus.storage.store import Store
+
+SCORES = "scores.parquet"
+"""The file of all scores, the highest first."""
+
+SHOWN = 100
+"""How many of the highest are returned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Images:
+    """What both jobs share: the model reads pictures in the size of its training images, or cut from larger ones, in their own."""
+
+    model: bytes
+    device: str
+    folder: Folder
+    """Without its list of files."""
+
+    def images(self, model: Model, name: str) -> Array:
+        """Return a picture as `(1, C, H, W)`."""
+        image = np.moveaxis(self.folder.picture(name).pixels, -1, 0)
+        return (image if model.trained_on_patches else resize(image, model.image_shape[1:]))[None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Encoding(_Images):
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The code, and its shape."""
+        return {"code": pa.list_(pa.float32()), "shape": pa.list_(pa.int32())}
+
+    def start(self) -> Work:
+        """Load the model."""
+        model = from_bytes(self.model, self.device)
+
+        def work(name: str) -> dict[str, Any]:
+            code = model.encode(self.images(model, name))[0]
+            return {"code": code.ravel(), "shape": list(code.shape)}
+
+        return work
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scoring(_Images):
+    score: str
+    usual: Array
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The score, and its p-value."""
+        return {"score": pa.float64(), "p_value": pa.float64()}
+
+    def start(self) -> Work:
+        """Load the model."""
+        model = from_bytes(self.model, self.device)
+
+        def work(name: str) -> dict[str, Any]:
+            found = model.novelty_scores(self.images(model, name))[self.score]
+            return {"score": float(found[0]), "p_value": float(p_values(self.usual, found)[0])}
+
+        return work
+
+
+def encode_pictures(
+    model: Model,
+    source: Source,
+    out: str | Path,
+    cluster: Cluster,
+    *,
+    device: str = "cpu",
+    overwrite: bool = False,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Rewritten:
+    """Write the codes of the pictures of a folder or a URL as sharded Parquet; the shards are the manifest.
+
+    Args:
+        model: What encodes.
+        source: The pictures.
+        out: A folder that this machine sees, or a URL; `part-*.parquet` in it have path, outcome, reason, code and shape.
+        cluster: Where to compute.
+        device: Of the workers.
+        overwrite: Replace what exists.
+        resume: Do only what the shards do not name as written.
+        on_progress: Called with how many pictures are done, and of how many.
+
+    Raises:
+        DataError: If most of the pictures cannot be read.
+        UsageError: If `out` is the input, or exists, or the cluster cannot be reached.
+        Interrupted: After SIGINT or SIGTERM.
+    """
+    store = Store.at(out)
+    folder = folder_of(source, store)
+    job = _Encoding(model=model.to_bytes(), device=device, folder=_bare(folder))
+    manifest = Manifest(store, "", job.extra)
+    check(store, manifest, overwrite=overwrite, resume=resume)
+    unread = folder.unread()
+    with manifest.held():
+        count, skipped, there = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress)
+    return Rewritten(count, (*unread, *skipped), there)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What `score_pictures` did."""
+
+    written: Rewritten
+    result: dict[str, Any]
+    """As `Novelty.to_json`, with the strangest alone."""
+
+
+def score_pictures(
+    model: Model,
+    source: Source,
+    out: str | Path,
+    cluster: Cluster,
+    *,
+    score: str | None = None,
+    device: str = "cpu",
+    overwrite: bool = False,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Scored:
+    """Score how unlike a model's training set the pictures of a folder or a URL are.
+
+    Args:
+        model: A model trained on the usual images.
+        source: The pictures.
+        out: A folder that this machine sees, or a URL; `scores.parquet` in it has the highest scores first.
+        cluster: Where to compute.
+        score: As for `novelty`.
+        device: Of the workers.
+        overwrite: Replace what exists.
+        resume: Do only what the manifest does not name as written.
+        on_progress: Called with how many pictures are done, and of how many.
+
+    Raises:
+        DataError: If the model has no such score, or most of the pictures cannot be read.
+        UsageError: If `out` is the input, or exists, or the cluster cannot be reached.
+        Interrupted: After SIGINT or SIGTERM.
+    """
+    store = Store.at(out)
+    folder = folder_of(source, store)
+    found = ["error"] if model.trained_on_patches else list(model.novelty_scores(np.zeros((1, *model.image_shape), np.float32)))
+    score, usual = choose_score(model, found, score)
+    job = _Scoring(model=model.to_bytes(), device=device, folder=_bare(folder), score=score, usual=usual)
+    manifest = Manifest(store, MANIFEST, job.extra)
+    check(store, manifest, overwrite=overwrite, resume=resume)
+    unread = folder.unread()
+    with manifest.held():
+        count, skipped, there = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress)
+        rows = manifest.read(["path", "outcome", "score", "p_value"])
+        rows = rows.filter(pa.compute.equal(rows["outcome"], WRITTEN)).drop_columns(["outcome"])
+        if not len(rows):
+            raise DataError(f"No picture could be scored: {skipped[0].reason}")
+        rows = rows.sort_by([("score", "descending"), ("path", "ascending")])
+        sink = BytesIO()
+        pq.write_table(rows, sink, compression="zstd")
+        store.write(SCORES, sink.getvalue())
+    top = rows.slice(0, SHOWN)
+    result = {
+        "data": f"{folder.title} ({len(rows):,} images)",
+        "score": score,
+        "scores": top["score"].to_pylist(),
+        "p_values": top["p_value"].to_pylist(),
+        "names": top["path"].to_pylist(),
+        "held_out": len(usual),
+        "strangest": list(range(len(top))),
+        "strange": int(np.sum(rows["p_value"].to_numpy() <= 0.01)),
+        "images": len(rows),
+        "skipped": [one.reason for one in (*unread, *skipped)],
+    }
+    return Scored(written=Rewritten(count, (*unread, *skipped), there), result=result)
+
+
+def _bare(folder: Folder) -> Folder:
+    return replace(folder, files=(), sidecars=(), others=())

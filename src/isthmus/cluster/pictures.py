@@ -1,0 +1,172 @@
+"""Restoring and improving on many machines: each picture as `restore_file` does it, so that the same bytes come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from isthmus.cluster.manifest import WRITTEN, Manifest
+from isthmus.cluster.run import Work, run
+from isthmus.cluster.session import Cluster
+from isthmus.datasets import Rewritten, Source
+from isthmus.datasets.base import OnProgress
+from isthmus.datasets.folder import Folder
+from isthmus.datasets.rewriting import Told
+from isthmus.errors import UsageError, printable
+from isthmus.imaging.picture import Picture, encode_picture, lost_in
+from isthmus.improve import Improver
+from isthmus.model import from_bytes
+from isthmus.restore import Restorer
+from isthmus.storage.store import Store
+
+MANIFEST = "_manifest/"
+"""The manifest's folder, in that of the output; readers of Parquet leave out what begins so."""
+
+HARDLY_CHANGED = "it looks noisy or finely textured, and hardly changed."
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How pictures are restored; see `Restorer`. It travels to the workers, with the models."""
+
+    models: tuple[bytes, ...] = ()
+    """The content of the model files; without, each picture is improved by the models that ship."""
+    strength: float = 1.0
+    self_ensemble: bool = False
+    mask: Picture | None = None
+    hints: Picture | None = None
+    device: str = "auto"
+    memory: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pictures:
+    """The job."""
+
+    how: How
+    folder: Folder
+    """Without its list of files."""
+    out: Store
+    places: dict[str, str] = field(default_factory=dict)
+    """Where pictures go whose name changes."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def start(self) -> Work:
+        """Load the models."""
+        how = self.how
+        restorer, improver = None, None
+        if how.models:
+            models = [from_bytes(content, how.device) for content in how.models]
+            options = {"strength": how.strength, "self_ensemble": how.self_ensemble, "memory": how.memory}
+            restorer = Restorer(models, mask=how.mask, hints=how.hints, **options)  # type: ignore[arg-type]  # each has its type
+        else:
+            improver = Improver(strength=how.strength, self_ensemble=how.self_ensemble, device=how.device, memory=how.memory)
+
+        def work(name: str) -> dict[str, Any]:
+            picture = self.folder.picture(name)
+            if restorer:
+                before = restorer.hardly_changed
+                changed, remarks = restorer.restore_picture(picture), [HARDLY_CHANGED]
+                remarks = remarks if restorer.hardly_changed > before else []
+            else:
+                assert improver
+                improved = improver.improve(picture)
+                changed, remarks = improved.picture, [str(improved)]
+            place = self.places.get(name, name)
+            if changed is picture and self.folder.same_format(name, Path(place)):
+                self.out.write(place, self.folder.content(name))
+            else:
+                remarks += [*changed.remarks, *lost_in(changed, place)]
+                self.out.write(place, encode_picture(changed, Path(place).name, self.folder.quality))
+            return {"reason": " ".join(remarks)}
+
+        return work
+
+
+def restore_pictures(
+    how: How,
+    source: Source,
+    out: str | Path,
+    cluster: Cluster,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Rewritten:
+    """Restore the pictures of a folder or a URL into the same names and subfolders, on many machines.
+
+    Args:
+        how: The models and how they are used.
+        source: The pictures.
+        out: A folder that all machines see, or a URL. `_manifest/` in it has one row for each picture.
+        cluster: Where to compute.
+        overwrite: Replace what exists.
+        resume: Do only what the manifest does not name as written.
+        on_progress: Called with how many pictures are done, and of how many.
+
+    Raises:
+        DataError: If most of the pictures cannot be read.
+        UsageError: If `out` is the input, or exists, or the cluster cannot be reached.
+        Interrupted: After SIGINT or SIGTERM.
+    """
+    store = Store.at(out)
+    folder = folder_of(source, store)
+    places = {name: place.as_posix() for name, place in folder.places(Path()).items()}
+    changed = {name: place for name, place in places.items() if Path(name) != Path(place)}
+    job = _Pictures(how=how, folder=replace(folder, files=(), sidecars=(), others=()), out=store, places=changed)
+    manifest, told = Manifest(store, MANIFEST, {}), Told()
+
+    def note(rows: Any) -> None:
+        if how.models:
+            for row in rows.select(["path", "outcome", "reason"]).to_pylist():
+                if row["outcome"] == WRITTEN and row["reason"]:
+                    told.note(row["path"], [row["reason"]])
+
+    check(store, manifest, overwrite=overwrite, resume=resume)
+    unread = folder.unread()
+    with manifest.held():
+        count, skipped, there = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress, on_rows=note)
+        for sidecar in folder.sidecars:
+            store.write(sidecar, folder.content(sidecar))
+    told.log()
+    return Rewritten(count, (*unread, *skipped), there)
+
+
+def folder_of(source: Source, out: Store) -> Folder:
+    """Return a source's pictures, without those that lie in the output.
+
+    Raises:
+        UsageError: If they are none, or the output is the input.
+    """
+    if not isinstance(source, Folder):
+        raise UsageError("`cluster` is for folders of pictures and their URLs. Leave it out for arrays and datasets.")
+    if source.store == out or (not out.is_remote and not source.url and Path(out.root).resolve() == source.root.resolve()):
+        raise UsageError(f"{printable(out.root)} is the input itself. Choose another `out`.")
+    if not source.url and not out.is_remote:
+        source = source.without(Path(out.root))
+    if source.url:
+        inside = f"{source.url.rstrip('/')}/"
+        if out.root.startswith(inside):
+            below = Path(out.root.removeprefix(inside))
+            kept = [
+                tuple(file for file in some if not file.is_relative_to(below))
+                for some in (source.files, source.sidecars, source.others)
+            ]
+            return replace(source, files=kept[0], sidecars=kept[1], others=kept[2])
+        return source
+    return replace(source, root=Path(source.store.root))
+
+
+def check(store: Store, manifest: Manifest, *, overwrite: bool, resume: bool) -> None:
+    """Make sure that the output can be written, and that what is there may be replaced, or was begun by such a run.
+
+    Raises:
+        UsageError: If it may not, or was not.
+    """
+    store.check_output(overwrite=overwrite or resume)
+    if resume and not overwrite and not manifest.there and store.names():
+        raise UsageError(
+            f"{printable(store.root)} has files and no manifest, so they were not written by a run with `cluster`. "
+            "Resume without `cluster`, or pass `overwrite=True`."
+        )
