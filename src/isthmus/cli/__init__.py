@@ -30,7 +30,8 @@ def main() -> None:
     except CycloptsError:
         status = UsageError.exit_status
     except Interrupted as interrupted:
-        say(as_flags(str(interrupted)))
+        if str(interrupted):  # of several processes, one speaks
+            say(as_flags(str(interrupted)))
         status = interrupted.exit_status
     except IsthmusError as error:
         say(as_flags(str(error)))

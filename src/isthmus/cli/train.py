@@ -116,6 +116,7 @@ def train(
     data_dir: DataDir = None,
     max_bad: MaxBad = MAX_BAD,
     device: Device = "auto",
+    devices: Annotated[int, Parameter(help="Processes to train with on this machine, or GPUs.")] = 1,
     checkpoint_seconds: Annotated[float, Parameter(help="Time between checkpoints.")] = 10.0,
     tensorboard: Annotated[bool, Parameter(help="Also log to TensorBoard, in the run's folder.", show_default=False)] = False,
     json: Json = False,
@@ -127,9 +128,10 @@ def train(
     """
     from isthmus.report.tables import format_model
     from isthmus.training.callbacks import TensorBoard
+    from isthmus.training.distributed import is_first
     from isthmus.training.train import train as run
 
-    with messages(quiet, logging.INFO):
+    with messages(quiet or not is_first(), logging.INFO):
         model = run(
             data,
             Recipe.from_json(_fields_of(recipe)),
@@ -138,6 +140,7 @@ def train(
             out=out,
             data_dir=data_dir,
             device=device,
+            devices=devices,
             overwrite=overwrite,
             resume=resume,
             max_bad=max_bad,
@@ -145,6 +148,8 @@ def train(
             callbacks=[TensorBoard(out.with_suffix(".run") / "tensorboard")] if tensorboard else [],
             progress=not quiet,
         )
+    if not is_first():
+        return 0
     result = {"out": printable(str(out)), **model.describe()}
     show(result, f"{result['out']}\n{format_model(result)}", json)
     return PARTLY_DONE if result["skipped"] else 0

@@ -76,17 +76,18 @@ class Network(nn.Module, ABC):
         encoded, detail = self.encode(images)
         return self.decode(self.bottleneck.point(encoded), (images.shape[-2], images.shape[-1]), detail)
 
-    def training_pass(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def training_pass(self, images: Tensor, generator: Generator, part: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Return the output for a code drawn as in training, and what the code costs.
 
         Args:
             images: `(views x B, C', H, W)`: as many copies of a batch as the bottleneck compares, one after the other.
             generator: Random numbers of the code.
+            part: Where these images begin in a batch, and the length of that, if they are a part of one.
 
         Returns:
             (logits or values `(B, C, H, W)`, the bottleneck's cost in nats, for each image `(B,)` or for all).
         """
         encoded, detail = self.encode(images)
-        code, divergence = self.bottleneck.draw(encoded, generator)
+        code, divergence = self.bottleneck.draw(encoded, generator, part)
         size = (images.shape[-2], images.shape[-1])
         return self.decode(code, size, tuple(part[: len(code)] for part in detail)), divergence

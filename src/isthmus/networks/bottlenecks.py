@@ -31,12 +31,13 @@ class Bottleneck(Protocol):
     def point(self, encoded: Tensor) -> Tensor:
         """Return an image's code `(B, numbers, ...)` for what the encoder gave, `(B, numbers x outputs_per_number, ...)`."""
 
-    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, encoded: Tensor, generator: Generator, part: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Return a code to learn from, and its cost in nats, for each image or for all.
 
         Args:
             encoded: Of `views` copies of each image, one copy of all images after the other.
             generator: Of the code's chance.
+            part: Where these images begin in a batch, and the length of that, if they are a part of one: they get their own chance.
 
         Returns:
             (the code of each image, of its first copy; what is added to the image's error).
@@ -60,7 +61,7 @@ class PointCode:
         """Return the code, of the shape of `encoded`."""
         return encoded.relu() if self.rectified else encoded
 
-    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, encoded: Tensor, generator: Generator, part: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Return the code; it costs nothing."""
         return self.point(encoded), encoded.new_zeros(())
 
@@ -83,10 +84,11 @@ class GaussianCode:
         """Return the distribution's mean."""
         return self.distribution(encoded)[0]
 
-    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, encoded: Tensor, generator: Generator, part: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Return a reparametrized sample, and the divergence of the distribution from the standard normal one, `(B,)`."""
         mean, log_variance = self.distribution(encoded)
-        noise = mean.new_empty(mean.shape).normal_(generator=generator)
+        first, length = part or (0, len(mean))
+        noise = mean.new_empty((length, *mean.shape[1:])).normal_(generator=generator)[first : first + len(mean)]
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)
         return mean + (0.5 * log_variance).exp() * noise, divergence
 
@@ -120,7 +122,7 @@ class InvariantCode:
         """Return what the encoder says."""
         return encoded
 
-    def draw(self, encoded: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, encoded: Tensor, generator: Generator, part: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Return the first copies' codes, and what the two copies' codes cost together."""
         first, second = encoded.float().flatten(1).chunk(2)
         distance = (first - second).square().mean()

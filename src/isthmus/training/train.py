@@ -19,6 +19,7 @@ from isthmus.recipes.photographs import corruption_for, start_for, suited
 from isthmus.storage.atomic import check_output
 from isthmus.storage.run_dir import Run
 from isthmus.training.callbacks import Callback, ProgressBar, can_draw
+from isthmus.training.distributed import is_first, local_device, losses_told
 from isthmus.training.stopping import stop_requests
 from isthmus.training.trainer import VALIDATION_IMAGES, Trainer
 
@@ -62,6 +63,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    devices: int = 1,
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
     checkpoint_seconds: float = 10.0,
@@ -82,6 +84,8 @@ def train(
         resume: Continue the unfinished training of `out`; where there is none, start.
         overwrite: Start over although `out` exists.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        devices: Processes to train with on this machine, one for each GPU or part of the cores. They run the same program, so
+            call `train` from a script, or use `torchrun`, which counts them itself.
         data_dir: Folder with named datasets.
         max_bad: Largest share of a folder's images that may be unreadable; isthmus skips and logs them.
         checkpoint_seconds: Time between checkpoints.
@@ -102,11 +106,14 @@ def train(
         raise UsageError('`task="pairs"` needs `clean`, the clean images, and no other task takes it.')
     path = Path(out) if out is not None else None
     run = Run(path.with_suffix(".run")) if path is not None else None
+    first = is_first()  # it writes and reports
+    device = local_device(device)
     if path is not None and run is not None:
         if resume and path.exists() and not run.has_checkpoint():
             LOG.warning("%s is finished: there is nothing to resume.", printable(str(path)))
             return load(path, device=device)
-        _check_out(path, run, resume=resume, overwrite=overwrite)
+        if first:
+            _check_out(path, run, resume=resume, overwrite=overwrite)
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)
     named = chosen.model is not None
     chosen = suited(chosen, source.sizes())
@@ -118,26 +125,35 @@ def train(
         init_from = init_from or start_for(chosen, dataset.image_shape[0] // (2 if clean is not None else 1))
         _announce(chosen, init_from)
     with contextlib.ExitStack() as stack:
-        if can_draw() if progress is None else progress:
+        stack.enter_context(losses_told())
+        if first and (can_draw() if progress is None else progress):
             callbacks = [*callbacks, stack.enter_context(ProgressBar(path.stem if path else "training"))]
-        trainer = Trainer(chosen, dataset, held_out, device=device, callbacks=callbacks, init_from=init_from)
+        trainer = Trainer(
+            chosen, dataset, held_out, device=device, callbacks=callbacks if first else (), init_from=init_from, devices=devices
+        )
+        stack.enter_context(trainer.processes.together())
         if path is None or run is None:
             trained = trainer.fit(stop=stack.enter_context(stop_requests(stop)) if stop else None)
-            _report_gain(trained)
-            return trained
-        stack.enter_context(run.held())
-        request = stack.enter_context(stop_requests(stop))
-        if resume and run.has_checkpoint():
-            warning = trainer.resume(run)
-            if warning:
-                LOG.warning(warning)
         else:
-            run.discard_checkpoints()
-        run.begin(trainer.state.step)
-        trained = trainer.fit(run, request, checkpoint_seconds)
-        trained.save(path)
-        run.discard_checkpoints()
-    _report_gain(trained)
+            own = run if first else None
+            request = stack.enter_context(stop_requests(stop))
+            begins = not (resume and run.has_checkpoint())
+            if own:
+                stack.enter_context(own.held())
+            if not trainer.processes.from_first(begins):
+                warning = trainer.resume(own)
+                if warning and own:
+                    LOG.warning(warning)
+            if own:
+                if begins:
+                    own.discard_checkpoints()
+                own.begin(trainer.state.step)
+            trained = trainer.fit(own, request, checkpoint_seconds)
+            if own:
+                trained.save(path)
+                own.discard_checkpoints()
+    if first:
+        _report_gain(trained)
     return trained
 
 

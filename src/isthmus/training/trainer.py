@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -17,23 +16,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from isthmus.datasets import Dataset, Patches
 from isthmus.errors import DivergenceError, Interrupted, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, to_unit
-from isthmus.inference.density import CodeDensity
-from isthmus.inference.novelty_statistics import FIT_CODES, MAX_NUMBERS, TrainingStatistics
 from isthmus.model import Model, load
 from isthmus.recipes import Recipe
 from isthmus.recipes.tasks import TASKS
 from isthmus.recipes.training_info import TrainingInfo
+from isthmus.storage.model_file import Tensors
 from isthmus.storage.run_dir import Run, compare
 from isthmus.training.batches import make_batches
 from isthmus.training.callbacks import Callback, TrainingProgress
+from isthmus.training.distributed import Processes, is_first
+from isthmus.training.remembering import compare_later, gain
 from isthmus.training.schedules import SCHEDULES
 from isthmus.training.stopping import StopRequest
 from isthmus.training.validation import losses
@@ -43,9 +41,6 @@ VALIDATION_IMAGES = 1000
 
 REPORT_SECONDS = 0.1
 """Time between two calls of `Callback.on_step`, at least; between two checks, ten times as long."""
-
-GAIN_IMAGES = 64
-"""Held-out images on which the gain of a model that restores is measured, at most."""
 
 CHECK_STEPS = 50
 """The loss is read, and found finite or not, every so many steps: reading it waits for the device."""
@@ -77,6 +72,7 @@ class Trainer:
         device: "auto", "cpu", "cuda" or "mps".
         callbacks: Called with every `TrainingProgress`.
         init_from: A model whose weights are the first ones, as far as shapes agree.
+        devices: Processes to train with; started by torchrun, they are counted.
 
     Raises:
         UsageError: If the network cannot learn the task, or `init_from` shares too few weights.
@@ -91,6 +87,7 @@ class Trainer:
         device: str = "auto",
         callbacks: Sequence[Callback] = (),
         init_from: str | Path | None = None,
+        devices: int = 1,
     ):
         self.recipe = recipe = recipe.complete()
         self.callbacks = callbacks
@@ -100,15 +97,18 @@ class Trainer:
             channels, height, width = dataset.image_shape
             shape = (TASKS[recipe.task].target.image_channels(channels), height, width)
             self.model = Model(recipe, shape, info, device=device)
-        for name in ("lightning.fabric", "lightning_fabric"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self.fabric = Fabric(
-            accelerator=self.model.device.type, devices=1, precision="bf16-mixed" if self.model.engine.bfloat16 else "32-true"
-        )
+        arithmetic = "bf16-mixed" if self.model.engine.bfloat16 else "32-true"
+        self.processes = Processes(self.model.device.type, arithmetic, devices)
+        self.processes.check_same({"recipe": recipe.to_json(), "data": info.data})
+        self.fabric = self.processes.fabric
+        if self.processes.count > 1 and self.model.bottleneck.views > 1:
+            raise UsageError(f"A code of the kind {recipe.code_kind} compares all images of a batch. Train it with `devices=1`.")
         self.adam = torch.optim.Adam(
             self.model.network.parameters(), lr=recipe.learning_rate or 0.0, betas=SCHEDULES[recipe.schedule].betas, fused=True
         )
-        _, self.optimizer = self.fabric.setup(self.model.network, self.adam)
+        wrapped, self.optimizer = self.fabric.setup(self.model.network, self.adam, move_to_device=False)
+        wrapped.mark_forward_method("training_pass")
+        self.network = wrapped if self.processes.count > 1 else self.model.network  # one needs no wrapper's 20 microseconds
         self.dataset = dataset
         self.batches = make_batches(dataset, self.model.device)
         mean = torch.from_numpy(to_unit(dataset.some(1000, recipe.seed).images).mean((0, 2, 3)))
@@ -155,11 +155,14 @@ class Trainer:
         try:
             while self.share() < 1:
                 self.step()
-                now = time.monotonic()
-                state.seconds = now - began
-                at_check = state.step % CHECK_STEPS == 0 or state.position == self.steps_per_epoch
-                if at_check and not math.isfinite(self.loss_sum.item()):
-                    raise self._diverged(run)
+                signal = stop.number if stop and stop.is_set() else 0
+                signal, state.seconds = self.processes.agreed(signal, time.monotonic() - began)
+                now = began + state.seconds  # one clock for all processes
+                at_check = state.step % CHECK_STEPS == 0 or state.position == self.steps_per_epoch or signal > 0
+                if at_check:
+                    self.loss_sum.copy_(self.processes.mean(self.loss_sum))
+                    if not math.isfinite(self.loss_sum.item()):
+                        raise self._diverged(run)
                 if state.position == self.steps_per_epoch:
                     self._end_epoch(run)
                 elif self.callbacks and now - last_report > (REPORT_SECONDS if at_check else 10 * REPORT_SECONDS):
@@ -167,12 +170,13 @@ class Trainer:
                     progress = self._progress(self.loss_sum.item() / max(1, state.position))
                     for callback in self.callbacks:
                         callback.on_step(progress)
-                if stop and stop.is_set():
-                    self._stop(run, stop)
+                if signal:
+                    self._stop(run, 128 + signal)
                 if run and at_check and now - last_checkpoint > checkpoint_seconds:
                     self.checkpoint(run)
                     last_checkpoint = time.monotonic()
             if state.position:  # a budget ends within an epoch
+                self.loss_sum.copy_(self.processes.mean(self.loss_sum))
                 self._end_epoch(run)
         finally:
             torch.set_flush_denormal(False)
@@ -180,10 +184,10 @@ class Trainer:
         if self.averaged:
             self._take(self.averaged.module)
         if remember:
-            self._remember()
+            compare_later(self.model, self.dataset, self.usual)
         self._record()
         if TASKS[self.recipe.task].restores:
-            self.model.info = replace(self.model.info, held_out_gain=self._gain())
+            self.model.info = replace(self.model.info, held_out_gain=gain(self.model, self.held_out))
         for callback in self.callbacks:
             callback.on_end(self.model)
         return self.model
@@ -203,12 +207,18 @@ class Trainer:
         views = self.model.bottleneck.views
         copies = clean if views == 1 else clean.repeat(views, 1, 1, 1)
         inputs, targets = self.model.degradation.training_pair(copies, self.generator)  # (views x B, C', H, W)
-        clean = targets[: len(batch)]
-        with self.fabric.autocast():  # in one process the wrapped network would only add its 20 microseconds
+        clean, part, portion = targets[: len(batch)], None, 1.0
+        if self.processes.count > 1:
+            mine = self.processes.share(len(batch))
+            portion = self.processes.count * (mine.stop - mine.start) / len(batch)  # its weight in the mean over the processes
+            mine = mine if portion else slice(0, 1)  # a process without a share passes an image through, of weight 0
+            inputs, clean, part = inputs[mine], clean[mine], (mine.start, len(batch))
+        with self.fabric.autocast():
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-            output, divergence = self.model.network.training_pass(inputs, self.generator)
+            output, divergence = self.network.training_pass(inputs, self.generator, part)
         weight = recipe.beta * min(1.0, share / recipe.beta_warm_up if recipe.beta_warm_up else 1.0)
         loss = self.model.loss(output, clean) + divergence.mean() * (weight / clean[0].numel())
+        loss = loss * portion if portion != 1 else loss
         self.fabric.backward(loss)
         if recipe.clip:
             torch.nn.utils.clip_grad_norm_(self.model.network.parameters(), recipe.clip)
@@ -236,14 +246,18 @@ class Trainer:
         about = {"recipe": self.recipe.to_json(), "data": self.model.info.data, "state": vars(self.state)}
         run.save({**tensors, "loss_sum": self.loss_sum}, about)
 
-    def resume(self, run: Run) -> str:
-        """Take up a run's last checkpoint; return a warning, or "".
+    def resume(self, run: Run | None) -> str:
+        """Take up a run's last checkpoint, which the first process reads; return a warning, or "".
 
         Raises:
             IsthmusError: If the recipe or the data has changed since.
             ModelFileError: If no checkpoint is whole.
         """
-        tensors, about, warning = run.load()
+        loaded = self.processes.from_first(run.load() if run else None)
+        assert loaded is not None
+        return self._take_up(*loaded)
+
+    def _take_up(self, tensors: Tensors, about: dict[str, Any], warning: str) -> str:
         compare(about["recipe"], self.recipe.to_json(), "recipe")
         compare({**about["data"], "title": ""}, {**self.model.info.data, "title": ""}, "data")  # they may have been moved
         self.model.network.load_state_dict({name: tensors[f"network.{name}"] for name in self.model.network.state_dict()})
@@ -286,42 +300,18 @@ class Trainer:
         self.model.network.train()
         self.loss_sum.zero_()
 
-    def _remember(self) -> None:
-        """Fit the model's statistics to training images and held-out ones, as the model will get them: not prepared."""
-        model, recipe = self.model, self.recipe
-        shape = model.code_shape()
-        small = math.prod(shape) <= MAX_NUMBERS and not model.architecture.working_size  # of a whole picture, codes tell little
-        images = self.dataset.some(FIT_CODES if small else 1, recipe.seed).images
-        known, others = (model.degradation.at_inference(to_unit(some), recipe.seed) for some in (images, self.usual))
-        density = None
-        if len(known) > 1 and small:
-            codes = model.encode(known[:: math.ceil(len(known) / FIT_CODES)])
-            if codes.shape[1:] == shape:  # upscaled images may be a little larger than the training images
-                density = CodeDensity.fit(codes.reshape(len(codes), -1), recipe.seed)
-        model.statistics = TrainingStatistics(errors=np.zeros(1, np.float32), density=density)
-        model.statistics = TrainingStatistics.remember(model.novelty_scores(others), density)
-
-    def _gain(self) -> dict[str, float]:
-        """Return the mean PSNR of a few held-out images in dB, before and after."""
-        few = self.held_out.take(slice(GAIN_IMAGES))
-        after = self.model.engine.restore_inputs(few.model_input)
-        return {
-            name: round(float(np.mean([psnr(image, clean) for image, clean in zip(images, few.clean, strict=True)])), 3)
-            for name, images in (("before_db", few.degraded_as_image), ("after_db", after))
-        }
-
     def _record(self) -> None:
         """Let the model's info say how the training went."""
         state = self.state
         seconds = round(state.seconds, 3)
         self.model.info = replace(self.model.info, history=state.history, steps=state.step, train_seconds=seconds)
 
-    def _stop(self, run: Run | None, stop: StopRequest) -> None:
+    def _stop(self, run: Run | None, exit_status: int) -> None:
         if not run:
-            raise Interrupted("Stopped.", stop.exit_status)
+            raise Interrupted("Stopped." if is_first() else "", exit_status)
         self.checkpoint(run)
         where = printable(str(run.folder))
-        raise Interrupted(f"Stopped and saved in {where}. Pass `resume=True` to continue.", stop.exit_status)
+        raise Interrupted(f"Stopped and saved in {where}. Pass `resume=True` to continue.", exit_status)
 
     def _take_over(self, other: Model) -> None:
         """Take another model's weights, as far as names and shapes agree."""
@@ -384,7 +374,7 @@ class Trainer:
         steps, kept = self.state.step, ""
         if run and run.has_checkpoint():
             with contextlib.suppress(ModelFileError):  # Adam's memory may have been infinite before the loss was
-                self.resume(run)
+                self._take_up(*run.load())
                 out = run.folder.with_suffix(".safetensors")
                 self._record()
                 self.model.save(out)
@@ -393,8 +383,3 @@ class Trainer:
             f"The loss is no longer finite after {steps} steps. Try a lower `learning_rate` than "
             f'{self.recipe.learning_rate:g}, or `precision="float32"`.{kept}'
         )
-
-
-def psnr(image: Array, clean: Array) -> float:
-    """Return the PSNR of an image in dB; at most 100."""
-    return float(-10 * np.log10(max(1e-10, float(np.square(image.astype(np.float64) - clean).mean()))))

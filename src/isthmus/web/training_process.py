@@ -36,8 +36,8 @@ def learn(pipe: Connection, stop: Any, pictures: str, out: str, fields: dict[str
     from isthmus.errors import Interrupted, IsthmusError
     from isthmus.recipes.tasks import TASKS
     from isthmus.training.callbacks import Callback, TrainingProgress
+    from isthmus.training.remembering import psnr
     from isthmus.training.train import train
-    from isthmus.training.trainer import psnr
 
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl+C in the server's terminal is for the server, which then asks for a stop once
