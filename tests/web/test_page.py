@@ -1,6 +1,7 @@
 """The page in a real browser: what it shows, without a mouse, on a narrow screen, in the dark, and whom it talks to."""
 
 import io
+import json
 import re
 
 import numpy as np
@@ -142,6 +143,47 @@ def test_a_model_is_trained_on_the_page(visit, three):
     card.get_by_role("button", name="Stop").click()
     card.get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)
+
+
+@pytest.fixture
+def finished(photographic, tmp_path):
+    """Keep a training as a server left it that has ended since: done, with its model, its curves and its examples."""
+    folder = tmp_path / "trainings" / "of the day before"
+    (folder / "pictures").mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "examples.png")
+    photographic["denoise"].save(folder / f"{folder.name}.safetensors")
+    notes = {
+        "fields": {"task": "denoise", "budget": "1m"},
+        "state": "done",
+        "told": {"phase": "", "share": 1.0, "seconds": 60.0, "before_db": 20.0, "after_db": 26.5},
+        "curve": [(float(second), 1 / (1 + second)) for second in range(60)],
+        "held_out": [(float(second), 1.2 / (1 + second)) for second in range(0, 60, 10)],
+        "message": "",
+        "examples": 1,
+    }
+    (folder / "training.json").write_text(json.dumps(notes))
+    return folder
+
+
+def test_a_finished_model_is_found_again_and_tried_at_once(finished, visit, three, photographic):
+    page = visit("#train")
+    card = page.locator(".training")
+    expect(card.locator("[data-part=name]")).to_have_text(finished.name)
+    expect(card.locator("[data-part=status]")).to_have_text(re.compile(r"^Done\. .*1 min.* trained\.$"))
+    expect(card.locator("[data-part=gain]")).to_contain_text("20.0 dB before, 26.5 dB now (PSNR): 6.5 dB better")
+    expect(card.get_by_role("button", name="Go on")).to_be_hidden()
+    with page.expect_download() as download:
+        card.get_by_role("link", name="Download the model").click()
+    assert download.value.path().read_bytes() == (finished / f"{finished.name}.safetensors").read_bytes()
+    card.get_by_role("button", name="Try it now").click()
+    expect(page.locator(f"[name=task][value='{finished.name}']")).to_be_checked()
+    page.set_input_files("#files", three[:1])
+    page.locator("#run").click()
+    expect(page.locator("#restore-status")).to_have_text("1 restored")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    restored = np.asarray(Image.open(download.value.path()))
+    assert (restored == photographic["denoise"].restore(np.asarray(Image.open(three[0])))).all()
 
 
 def test_the_page_for_programs_lists_every_function_and_tries_them(visit, address, three):
