@@ -174,3 +174,13 @@ def test_unknown_factors_and_models_are_refused(tmp_path, run):
     status, _, err = run("restore", "denoise-grey", tmp_path / "in.png", "--out", tmp_path / "out.png")
     assert status == 4
     assert "There is no model at denoise-grey." in err
+
+
+@pytest.mark.parametrize("name", ["conv", "dense", "denoise-gray", "colorize"])
+def test_an_image_becomes_the_same_alone_or_among_others(name, request, digits):
+    model = isthmus.load(name, device="cpu") if "-" in name or name == "colorize" else request.getfixturevalue(name)
+    images = digits[:12].astype(np.float32) / 255
+    together, codes = model.restore(images), model.encode(images)
+    for index in (0, 7):
+        np.testing.assert_array_equal(model.restore(images[index : index + 1])[0], together[index])
+        np.testing.assert_array_equal(model.encode(images[index : index + 1])[0], codes[index])

@@ -18,7 +18,7 @@ from isthmus.errors import DataError, IsthmusError, IsthmusWarning, ModelFileErr
 from isthmus.imaging.arrays import Array, from_unit
 from isthmus.inference.density import CodeDensity
 from isthmus.inference.device import choose_bfloat16, choose_device
-from isthmus.inference.engine import Engine, build_network, chunk_length, progress_reporter, to_array
+from isthmus.inference.engine import Engine, build_network, progress_reporter, to_array
 from isthmus.inference.inputs import InputSpec, change, times
 from isthmus.inference.novelty_statistics import MAX_NUMBERS, TrainingStatistics, novelty_scores
 from isthmus.networks import NETWORKS
@@ -166,7 +166,7 @@ class Model:
         if codes.shape[1:] != shape:
             needed = f"(n, {', '.join(map(str, shape))})"
             raise DataError(f"Codes of shape {codes.shape} do not fit. For {times(size)} pixels, this model needs {needed}.")
-        step = chunk_length((self.image_shape[0], *size))
+        step = self.engine.chunk_length(size)
         parts = (torch.from_numpy(part).to(self.device) for part in np.split(codes, range(step, len(codes), step)))
         return np.concatenate([to_array(self.loss.image(self.engine.output(part, size))) for part in parts])
 

@@ -7,7 +7,6 @@ from PIL import Image
 from isthmus.datasets import open_data, rewriting
 from isthmus.datasets.idx import read_idx, write_idx
 from isthmus.errors import DataError, UsageError
-from isthmus.imaging.content import in_groups
 from isthmus.restore import Restorer, restore_file
 
 
@@ -226,7 +225,8 @@ def test_many_large_pictures_are_not_changed_at_once(pictures, tmp_path, monkeyp
         return invert(images)
 
     assert open_data(pictures).rewrite(tmp_path / "out", invert_some).count == 20
-    assert counts == [10] * 4  # five at a time, filled up to a group
+    assert max(counts) <= 5
+    assert sum(counts) == 20
 
 
 def test_rewriting_an_npz_changes_the_images_and_nothing_else(tmp_path, digits):
@@ -306,15 +306,3 @@ def test_a_picture_becomes_the_same_alone_or_among_others(tmp_path, digits):
     for path in folder.iterdir():
         alone = restore_file("denoise-gray", path, tmp_path / path.name)
         assert alone.read_bytes() == (out / path.name).read_bytes()
-
-
-def test_groups_are_of_one_length_and_filled_up():
-    lengths = []
-
-    def negative(images):
-        lengths.append(len(images))
-        return 255 - images
-
-    images = np.random.default_rng(0).integers(0, 256, (11, 1, 32, 32), dtype=np.uint8)
-    np.testing.assert_array_equal(in_groups(negative, images), 255 - images)
-    assert lengths == [8, 8]

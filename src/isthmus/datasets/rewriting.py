@@ -10,7 +10,6 @@ import numpy as np
 
 from isthmus.datasets.base import Change, Skipped
 from isthmus.errors import DataError, IsthmusError, printable
-from isthmus.imaging.content import in_groups
 from isthmus.imaging.picture import Picture
 
 BATCH, BATCH_BYTES = 256, 1 << 26
@@ -46,7 +45,7 @@ def changed_together(names: Sequence[str], pictures: Sequence[Picture], change: 
     """Return neighbors of one shape changed by what maps an array of all of them."""
     if len(pictures) == 1:
         return [pictures[0].changed_by(change)]
-    changed = in_groups(change, np.stack([picture.plain() for picture in pictures]))
+    changed = change(np.stack([picture.plain() for picture in pictures]))
     return [picture.changed(np.moveaxis(pixels, 0, -1)) for picture, pixels in zip(pictures, changed, strict=True)]
 
 

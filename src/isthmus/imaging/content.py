@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +23,6 @@ MAX_PIXELS = 178_000_000
 
 MAX_PAGES = 10_000
 """Files of more pages are refused: a damaged one can claim any number."""
-
-GROUP_VALUES = 1 << 13
-"""Values of the small pictures of one size that are changed together: more gain no time worth having."""
 
 TOO_LARGE = f"the picture has more than the {MAX_PIXELS:,} pixels that are accepted; scale it down first."
 
@@ -130,21 +126,8 @@ class Picture:
 
     def changed_by(self, change: Callable[[Array], Array]) -> Picture:
         """Return the same picture with all pages changed by what takes and gives `(n, C, H, W)`."""
-        pages = [page.changed(np.moveaxis(in_groups(change, page.plain()[None])[0], 0, -1)) for page in (self, *self.pages)]
+        pages = [page.changed(np.moveaxis(change(page.plain()[None])[0], 0, -1)) for page in (self, *self.pages)]
         return dataclasses.replace(pages[0], pages=tuple(pages[1:]))
-
-
-def in_groups(change: Callable[[Array], Array], images: Array) -> Array:
-    """Return images `(n, C, H, W)` changed in groups of one length, of which the last is filled up with black.
-
-    How many images go through a network at once decides the last bit of a float, as other sums are taken for other lengths. With
-    groups of one length for each size, an image becomes the same, alone or among others, on one machine or on many.
-    """
-    length = max(1, GROUP_VALUES // math.prod(images.shape[1:]))
-    missing = -len(images) % length
-    filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]) if missing else images
-    groups = [change(filled[start : start + length]) for start in range(0, len(filled), length)]
-    return (groups[0] if len(groups) == 1 else np.concatenate(groups))[: len(images)]
 
 
 def is_gray(pixels: Array) -> bool:

@@ -26,9 +26,6 @@ from isthmus.networks.losses import LOSSES, Loss
 from isthmus.recipes import Recipe
 from isthmus.recipes.degradation import Degradation
 
-CHUNK_VALUES = 1 << 16
-"""Values that go through the network at once: what they become inside still fits a processor's cache."""
-
 TILE_SIDE = 1024
 """Height and width of what goes through the network at once of a larger picture, unless the memory is limited."""
 
@@ -103,7 +100,8 @@ class Engine:
 
     def chunks(self, images: Array, beside: Array | None = None) -> Iterator[tuple[slice, Tensor]]:
         """Yield parts of `(n, C, H, W)`, with their place in it, as floats on the device, and with what stands beside them."""
-        step = chunk_length(images.shape[1:])
+        scale = self.degradation.corruption.scale_factor
+        step = self.chunk_length((images.shape[2] * scale, images.shape[3] * scale))
         for start in range(0, len(images), step):
             chosen = slice(start, start + step)
             yield chosen, self._degraded(images, beside, chosen)
@@ -124,7 +122,7 @@ class Engine:
         see = self.degradation.corruption.to_model_input if at_inference else _as_it_is
         scale = self.degradation.corruption.scale_factor if at_inference else 1
         size = (images.shape[2], images.shape[3])
-        step = chunk_length((*images.shape[1:], scale**2))
+        step = self.chunk_length((size[0] * scale, size[1] * scale))
         for start in range(0, len(images), step):
             chosen = slice(start, start + step)
             whole = None
@@ -169,17 +167,29 @@ class Engine:
         strips = (see(self._degraded(images, beside, chosen, (slice(top, top + step), ALL))) for top in range(0, height, step))
         return torch.cat([functional.avg_pool2d(strip, factor, ceil_mode=True) for strip in strips], 2)
 
+    def chunk_length(self, size: tuple[int, int]) -> int:
+        """Return how many images of a size (H, W), as the network sees them, go through it at once."""
+        return max(1, self.architecture.chunk_pixels // math.prod(size))
+
     def encode(self, seen: Tensor) -> tuple[Tensor, Detail]:
-        """Return what the bottleneck makes the code of, for `(B, C', H, W)` on the device, and the detail beside it."""
+        """Return what the bottleneck makes the code of, for `(B, C', H, W)` on the device, and the detail beside it.
+
+        How many images are computed at once decides the last bit of a float, as the sums are then taken in another order. A chunk
+        that is not full is therefore filled up, here and in `output`, so that an image becomes the same, alone or among others.
+        """
+        length = self.chunk_length((seen.shape[-2], seen.shape[-1]))
         with self.at_inference():
-            return self.network.encode(seen.contiguous(memory_format=torch.channels_last))
+            encoded, detail = self.network.encode(_filled(seen, length).contiguous(memory_format=torch.channels_last))
+        return encoded[: len(seen)], tuple(part[: len(seen)] for part in detail)
 
     def output(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a code on the device, a size (H, W), and the detail beside the code."""
+        count, length = len(code), self.chunk_length(size)
+        code, detail = _filled(code, length), tuple(_filled(part, length) for part in detail)
         code = code.float()  # as it comes back from `Model.encode`, so that decode(encode(x)) is restore(x) to the last bit
         code = code.contiguous(memory_format=torch.channels_last) if code.dim() == 4 else code
         with self.at_inference():
-            return self.network.decode(code, size, detail)
+            return self.network.decode(code, size, detail)[:count]
 
     def code_and_image(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Return the codes of `(B, C', H, W)` and the images `(B, C, H, W)` in [0, 1] that the network gives for it."""
@@ -247,9 +257,9 @@ class _Unfilled(TorchFunctionMode):
         return args[0] if func in (torch.Tensor.normal_, torch.Tensor.uniform_) else func(*args, **(kwargs or {}))
 
 
-def chunk_length(image_shape: tuple[int, ...]) -> int:
-    """Return how many images of a shape go through the network at once."""
-    return max(1, CHUNK_VALUES // math.prod(image_shape))
+def _filled(batch: Tensor, length: int) -> Tensor:
+    missing = length - len(batch)
+    return torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])]) if missing > 0 else batch
 
 
 def to_array(image: Tensor) -> Array:

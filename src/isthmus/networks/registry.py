@@ -52,6 +52,8 @@ class Architecture:
     """Pixels per step, where no number of images is given."""
     learning_rate: float
     """Default peak learning rate."""
+    chunk_pixels: int = 1 << 16
+    """Pixels of small images that go through it at once: what they become inside still fits a processor's cache."""
     patch: int = 0
     """Default side of the training patches; 0 for whole images."""
 
@@ -94,6 +96,7 @@ NETWORKS: Registry[Architecture] = Registry(
             code_kind="linear",
             loss="mse",
             learning_rate=1e-3,
+            chunk_pixels=1 << 13,
             patch=128,
         ),
         "global": Architecture(
@@ -111,6 +114,7 @@ NETWORKS: Registry[Architecture] = Registry(
             loss="ab-mixed",
             batch_size=16,
             learning_rate=8e-4,
+            chunk_pixels=1 << 13,
             patch=160,
         ),
     },
