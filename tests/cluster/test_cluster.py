@@ -157,11 +157,11 @@ def test_two_workers_write_what_one_process_writes_although_one_is_killed(cluste
 def test_a_picture_that_kills_its_workers_is_named_and_ends_nothing(cluster, folder, tmp_path):
     out = Store.at(tmp_path / "out")
     manifest = Manifest(out, MANIFEST, {})
-    with manifest.held():
-        count, skipped, _ = run_job(Job(out=out, odd="killed"), open_data(folder), manifest, cluster, resume=False)
-    assert count == 40
-    assert [one.name for one in skipped] == ["07.png"]
-    assert "again and again" in skipped[0].reason
+    with manifest.held(overwrite=False, resume=False):
+        written = run_job(Job(out=out, odd="killed"), open_data(folder), manifest, cluster, resume=False)
+    assert written.count == 40
+    assert [one.name for one in written.skipped] == ["07.png"]
+    assert "again and again" in written.skipped[0].reason
     assert len(list((tmp_path / "out").glob("*.*g"))) == 40
 
 
@@ -170,7 +170,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence(cluster, folder, tmp_path):
     assert atomic.os is os  # what the job replaces is what is called
     out = Store.at(tmp_path / "out")
     manifest = Manifest(out, MANIFEST, {})
-    with pytest.raises(IsthmusError, match="Disk full while writing"), manifest.held():
+    with pytest.raises(IsthmusError, match="Disk full while writing"), manifest.held(overwrite=False, resume=False):
         run_job(Job(out=out, odd="full"), open_data(folder), manifest, cluster, resume=False)
     files = [path for path in (tmp_path / "out").iterdir() if path.is_file()]
     assert {path.read_bytes() for path in files} <= {b"done"}

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isthmus.cluster.manifest import WRITTEN, Manifest
-from isthmus.cluster.pictures import MANIFEST, check, folder_of
+from isthmus.cluster.pictures import MANIFEST, folder_of
 from isthmus.cluster.run import Work, run
 from isthmus.cluster.session import Cluster
 from isthmus.datasets import Rewritten, Source
@@ -117,11 +117,8 @@ def encode_pictures(
     folder = folder_of(source, store)
     job = _Encoding(model=model.to_bytes(), device=device, folder=_bare(folder))
     manifest = Manifest(store, "", job.extra)
-    check(store, manifest, overwrite=overwrite, resume=resume)
-    unread = folder.unread()
-    with manifest.held():
-        count, skipped, there = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress)
-    return Rewritten(count, (*unread, *skipped), there)
+    with manifest.held(overwrite=overwrite, resume=resume):
+        return run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,14 +166,12 @@ def score_pictures(
     score, usual = choose_score(model, found, score)
     job = _Scoring(model=model.to_bytes(), device=device, folder=_bare(folder), score=score, usual=usual)
     manifest = Manifest(store, MANIFEST, job.extra)
-    check(store, manifest, overwrite=overwrite, resume=resume)
-    unread = folder.unread()
-    with manifest.held():
-        count, skipped, there = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress)
+    with manifest.held(overwrite=overwrite, resume=resume):
+        written = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress)
         rows = manifest.read(["path", "outcome", "score", "p_value"])
         rows = rows.filter(pa.compute.equal(rows["outcome"], WRITTEN)).drop_columns(["outcome"])
         if not len(rows):
-            raise DataError(f"No picture could be scored: {skipped[0].reason}")
+            raise DataError(f"No picture could be scored: {written.skipped[0].reason}")
         rows = rows.sort_by([("score", "descending"), ("path", "ascending")])
         sink = BytesIO()
         pq.write_table(rows, sink, compression="zstd")
@@ -192,9 +187,9 @@ def score_pictures(
         "strangest": list(range(len(top))),
         "strange": int(np.sum(rows["p_value"].to_numpy() <= 0.01)),
         "images": len(rows),
-        "skipped": [one.reason for one in (*unread, *skipped)],
+        "skipped": [one.reason for one in written.skipped],
     }
-    return Scored(written=Rewritten(count, (*unread, *skipped), there), result=result)
+    return Scored(written=written, result=result)
 
 
 def _bare(folder: Folder) -> Folder:

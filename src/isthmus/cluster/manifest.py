@@ -57,12 +57,22 @@ class Manifest:
         self.began = self.last = time.monotonic()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, *, overwrite: bool, resume: bool) -> Iterator[None]:
         """Hold it for this process, as far as the output is a folder of a machine; clean up what killed workers left.
 
+        Args:
+            overwrite: Whether what the output holds may be replaced.
+            resume: Whether the output was begun by such a run, and is to be continued.
+
         Raises:
-            UsageError: If another run holds it.
+            UsageError: If the output holds something and neither is given, or was not begun so, or another run holds it.
         """
+        self.store.check_output(overwrite=overwrite or resume)
+        if resume and not overwrite and not self.there and self.store.names():
+            raise UsageError(
+                f"{printable(self.store.root)} has files and no manifest, so they were not written by a run with `cluster`. "
+                "Resume without `cluster`, or pass `overwrite=True`."
+            )
         if self.store.is_remote:
             yield
             return
@@ -95,7 +105,7 @@ class Manifest:
             elif len(kept) < len(rows):
                 self._write(name, kept)
             done.update(kept["path"].to_pylist())
-            self.number = max(self.number, int(PART.fullmatch(name)[1]))  # type: ignore[index]  # it matched
+            self.number = max(self.number, int(name.split("-")[1]))
         if not self.there:  # a run that is killed before it has done anything can be resumed
             self.add(self.schema.empty_table())
             self.flush()

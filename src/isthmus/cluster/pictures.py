@@ -58,8 +58,9 @@ class _Pictures:
         restorer, improver = None, None
         if how.models:
             models = [from_bytes(content, how.device) for content in how.models]
-            options = {"strength": how.strength, "self_ensemble": how.self_ensemble, "memory": how.memory}
-            restorer = Restorer(models, mask=how.mask, hints=how.hints, **options)  # type: ignore[arg-type]  # each has its type
+            restorer = Restorer(
+                models, strength=how.strength, self_ensemble=how.self_ensemble, mask=how.mask, hints=how.hints, memory=how.memory
+            )
         else:
             improver = Improver(strength=how.strength, self_ensemble=how.self_ensemble, device=how.device, memory=how.memory)
 
@@ -123,14 +124,12 @@ def restore_pictures(
                 if row["outcome"] == WRITTEN and row["reason"]:
                     told.note(row["path"], [row["reason"]])
 
-    check(store, manifest, overwrite=overwrite, resume=resume)
-    unread = folder.unread()
-    with manifest.held():
-        count, skipped, there = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress, on_rows=note)
+    with manifest.held(overwrite=overwrite, resume=resume):
+        written = run(job, folder, manifest, cluster, resume=resume, on_progress=on_progress, on_rows=note)
         for sidecar in folder.sidecars:
             store.write(sidecar, folder.content(sidecar))
     told.log()
-    return Rewritten(count, (*unread, *skipped), there)
+    return written
 
 
 def folder_of(source: Source, out: Store) -> Folder:
@@ -156,17 +155,3 @@ def folder_of(source: Source, out: Store) -> Folder:
             return replace(source, files=kept[0], sidecars=kept[1], others=kept[2])
         return source
     return replace(source, root=Path(source.store.root))
-
-
-def check(store: Store, manifest: Manifest, *, overwrite: bool, resume: bool) -> None:
-    """Make sure that the output can be written, and that what is there may be replaced, or was begun by such a run.
-
-    Raises:
-        UsageError: If it may not, or was not.
-    """
-    store.check_output(overwrite=overwrite or resume)
-    if resume and not overwrite and not manifest.there and store.names():
-        raise UsageError(
-            f"{printable(store.root)} has files and no manifest, so they were not written by a run with `cluster`. "
-            "Resume without `cluster`, or pass `overwrite=True`."
-        )

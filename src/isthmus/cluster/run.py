@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from isthmus.cluster.manifest import FAILED, FIELDS, STOPPED, WRITTEN, Manifest
 from isthmus.cluster.session import Cluster
-from isthmus.datasets import Skipped
+from isthmus.datasets import Rewritten, Skipped
 from isthmus.datasets.base import OnProgress
 from isthmus.datasets.folder import Folder
 from isthmus.datasets.rewriting import of_one_file
@@ -86,7 +86,7 @@ def run(
     resume: bool,
     on_progress: OnProgress | None = None,
     on_rows: Callable[[Any], None] | None = None,
-) -> tuple[int, list[Skipped], int]:
+) -> Rewritten:
     """Do a job for each picture of a folder that the manifest does not name.
 
     Args:
@@ -99,7 +99,7 @@ def run(
         on_rows: Called with the rows of a few files, as a table of Arrow.
 
     Returns:
-        How many were written; which failed; how many an earlier run had written.
+        What was done; the files that are not read are among those skipped.
 
     Raises:
         DataError: If more fail than the folder's `max_bad` allows.
@@ -109,7 +109,7 @@ def run(
     done = manifest.begin(resume=resume)
     left = [name for name in map(str, folder.files) if text(name) not in done]
     there, count = len(folder.files) - len(left), 0
-    skipped: list[Skipped] = []
+    unread, skipped = folder.unread(), list[Skipped]()
     try:
         with cluster.connected() as workers:
             for rows in _rows(job, left, workers, cluster):
@@ -129,7 +129,7 @@ def run(
         raise Interrupted("Stopped; all files that were written are whole. Pass `resume=True` to continue.", status) from None
     finally:
         manifest.flush()
-    return count, skipped, there
+    return Rewritten(count, (*unread, *skipped), there)
 
 
 def _rows(job: Job, names: Sequence[str], workers: int, cluster: Cluster) -> Iterator[Any]:
