@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ ROUND, ROUND_PER_WORKER = 100_000, 2_000
 """Files of one Ray dataset, at least and for each worker: what Ray keeps of its tasks then does not grow with the files."""
 
 RETRIES = 2
-"""How often a task is given to another worker when its own is killed; then its files are tried once more, one by one."""
+"""How often a task is given to another worker when its own is killed; then its files are tried once more, one by one, alone."""
 
 CREDENTIALS = ("AWS_", "AZURE_", "FSSPEC_", "GOOGLE_")
 """How variables of the environment begin that workers get from the driver: they tell how to reach object stores."""
@@ -51,11 +52,9 @@ class _Worker:
     """What runs in each of Ray's processes."""
 
     def __init__(self, job: Job, gpus: float, environment: dict[str, str]):
-        import torch
-
         os.environ.update(environment)
-
-        if not gpus:
+        torch = sys.modules.get("torch")  # loaded with the job, if it needs it
+        if torch and not gpus:
             torch.set_num_threads(1)  # one core for each worker
         self.work = job.start()
         self.schema = pa.schema([*FIELDS, *job.extra.items(), ("name", pa.binary())])
@@ -139,9 +138,10 @@ def _rows(job: Job, names: Sequence[str], workers: int, cluster: Cluster) -> Ite
         some = names[start : start + length]
         together = max(1, min(MOST_TOGETHER, len(some) // (TASKS_PER_WORKER * workers)))
         missing = set(some)
-        for at_once in (together, 1):
+        for again in (False, True):
             if missing:
-                for rows in _passed(job, [name for name in some if name in missing], at_once, workers, cluster):
+                left = [name for name in some if name in missing]
+                for rows in _passed(job, left, 1 if again else together, workers, cluster, alone=again):
                     missing.difference_update(map(os.fsdecode, rows["name"].to_pylist()))
                     yield rows.drop_columns(["name"])
         if missing:
@@ -154,7 +154,8 @@ def _lost(name: str, reason: str) -> dict[str, Any]:
     return {"path": text(name), "outcome": FAILED, "reason": reason, "seconds": 0.0, "worker": ""}
 
 
-def _passed(job: Job, names: Sequence[str], together: int, workers: int, cluster: Cluster) -> Iterator[Any]:
+def _passed(job: Job, names: Sequence[str], together: int, workers: int, cluster: Cluster, *, alone: bool) -> Iterator[Any]:
+    """Yield the rows of names, but for those whose workers were killed; where no other task waits for a worker, it is to blame."""
     import ray.data
     from ray.util.annotations import RayDeprecationWarning
 
@@ -167,6 +168,7 @@ def _passed(job: Job, names: Sequence[str], together: int, workers: int, cluster
         for start in range(0, len(names), together)
     ]
     pool = {"size": min(workers, len(blocks))} if cluster.processes else {"min_size": 1, "max_size": len(blocks)}
+    pool |= {"max_tasks_in_flight_per_actor": 1} if alone else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RayDeprecationWarning)  # until Ray 2.64, nothing else limits how often a task is tried
         results = ray.data.from_arrow(blocks).map_batches(
