@@ -22,6 +22,23 @@ class DivergenceError(IsthmusError):
     """A training whose loss is no longer a finite number."""
 
 
+class DiskFullError(IsthmusError):
+    """A disk that is full; nothing of the file was left behind.
+
+    Args:
+        name: The file.
+        then: What to do once there is space.
+    """
+
+    def __init__(self, name: str, then: str = "run the same command again"):
+        super().__init__(name, then)  # its arguments, so that another process can make it again
+        self.name, self.then = name, then
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return f"Disk full while writing {self.name}. Free some space and {self.then}."
+
+
 class UsageError(IsthmusError):
     """An invalid option, name or path."""
 

@@ -278,9 +278,7 @@ class Model:
             "code_numbers": math.prod(self.code_shape()),
             "any_size": self.architecture.any_size,
             "trained_on_patches": self.trained_on_patches,
-            **{
-                name: getattr(self.info, name) for name in ("data", "skipped", "history", "steps", "train_seconds", "held_out_gain")
-            },
+            **{name: value for name, value in vars(self.info).items() if name not in ("scores", "sources")},
             "arithmetic": "bfloat16" if self.engine.bfloat16 else "float32",
         }
 

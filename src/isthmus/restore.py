@@ -20,7 +20,7 @@ from isthmus.imaging.arrays import Array, Layout, middle, to_unit
 from isthmus.imaging.picture import Picture, read_picture, write_picture
 from isthmus.inference.noise_level import noise_level
 from isthmus.model import Model, load
-from isthmus.storage.atomic import check_output
+from isthmus.storage.atomic import check_output, resumable
 
 Models = Model | str | Path | Sequence[Model | str | Path] | Mapping[int, Model]
 """A model, its file or name; or several, of which each image gets the one of its channels (gray or color)."""
@@ -238,7 +238,8 @@ def _restored(restorer: Restorer, folder: Folder, target: Path, resume: bool) ->
             write_picture(out, restorer.restore_picture(read_picture(source)))
         except IsthmusError as error:
             if not of_one_file(error):
-                raise
+                with resumable():
+                    raise
             yield RestoredFile(source=source, out=None, error=str(error))
         else:
             yield RestoredFile(source=source, out=out, hardly_changed=restorer.hardly_changed > before)

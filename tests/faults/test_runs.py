@@ -5,7 +5,6 @@ import math
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -96,27 +95,6 @@ class StopWhen:
         self.thread.join()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Return what mounts a disk of some bytes; unmounted at the end."""
-    mounted = []
-
-    def mount(options):
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"a disk can be mounted by root only: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    if shutil.which("mount") is None or os.geteuid() != 0:
-        pytest.skip("a disk can be mounted by root only")
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
 def test_33_a_full_disk_fails_and_leaves_the_last_checkpoint_intact(small_disk, digits_npz, run):
     disk = small_disk("size=1m")
     out = disk / "model.safetensors"
@@ -135,7 +113,7 @@ def test_33_a_full_disk_fails_and_leaves_the_last_checkpoint_intact(small_disk, 
     with StopWhen(fill, signal.SIGCONT):
         status, _, err = run(*options)
     assert status == 1
-    assert re.fullmatch(rf"isthmus: Disk full while writing {disk}/\S+. Free some space and run the same command again\.\n", err)
+    assert re.fullmatch(rf"isthmus: Disk full while writing {disk}/\S+. Free some space and pass --resume to continue\.\n", err)
     assert not out.exists()
     assert not list(disk.rglob("*.part"))
     tensors, about, _ = run_of(out).load()

@@ -184,6 +184,7 @@ def score_pictures(
         "p_values": top["p_value"].to_pylist(),
         "names": top["path"].to_pylist(),
         "held_out": len(usual),
+        "nothing_held_out": model.info.nothing_held_out,
         "strangest": list(range(len(top))),
         "strange": int(np.sum(rows["p_value"].to_numpy() <= 0.01)),
         "images": len(rows),

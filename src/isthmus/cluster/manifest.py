@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from isthmus.errors import UsageError, printable
+from isthmus.storage.atomic import resumable
 from isthmus.storage.store import Store
 
 FIELDS = [
@@ -85,7 +86,8 @@ class Manifest:
             raise UsageError(f"Another run writes to {printable(str(root))}. Wait for it, or choose another `out`.") from None
         try:
             _sweep(root)
-            yield
+            with resumable():
+                yield
         finally:
             _sweep(root)
             lock.release()

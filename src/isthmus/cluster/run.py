@@ -20,6 +20,7 @@ from isthmus.datasets.base import OnProgress
 from isthmus.datasets.folder import Folder
 from isthmus.datasets.rewriting import of_one_file
 from isthmus.errors import Interrupted, IsthmusError, printable
+from isthmus.storage.atomic import resumable
 
 MOST_TOGETHER, TASKS_PER_WORKER = 32, 16
 """Files that a worker gets at once: at most, and so few that each worker gets as many tasks as this."""
@@ -67,7 +68,8 @@ class _Worker:
     def _row(self, name: str) -> dict[str, Any]:
         began, found = time.perf_counter(), {"outcome": WRITTEN, "reason": ""}
         try:
-            found |= self.work(name)
+            with resumable():
+                found |= self.work(name)
         except IsthmusError as error:
             found = {"outcome": FAILED if of_one_file(error) else STOPPED, "reason": str(error)}
         except Exception as error:  # one odd file does not end a million others

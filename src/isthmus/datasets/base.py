@@ -44,6 +44,8 @@ class Dataset:
     """The files' names, where there are files."""
     skipped: tuple[Skipped, ...] = ()
     """The files that could not be read."""
+    not_apart: bool = False
+    """Whether they stand for held-out images although they are learned from, as there are too few."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -165,7 +167,7 @@ def hold_out(dataset: Dataset, split: str) -> Dataset:
     """Return a split of data that has no test set of its own; of fewer than ten images, all are in every split."""
     held_out = held_out_of(len(dataset))
     if split == "all" or not held_out.any():
-        return dataset
+        return replace(dataset, not_apart=split == "test")
     return dataset.take(held_out if split == "test" else ~held_out)
 
 

@@ -34,7 +34,7 @@ from isthmus.imaging.picture import (
     read_picture,
     write_picture,
 )
-from isthmus.storage.atomic import check_output, write_whole
+from isthmus.storage.atomic import check_output, resumable, write_whole
 from isthmus.storage.store import Store
 
 MAX_BAD = 0.5
@@ -220,6 +220,7 @@ class Folder:
         together = partial(changed_together, change=change)
         return self.rewrite_pictures(out, together, overwrite=overwrite, resume=resume, on_progress=on_progress)
 
+    @resumable()
     def rewrite_pictures(
         self,
         out: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -102,7 +103,7 @@ def training_data(
     if not patch or not any(max(shape) > patch for shape in source.sizes()):
         return train_and_test(source, size)
     learned, kept = read_patches(source, patch, upright=upright)
-    return learned, kept.some(held_out, seed=0)
+    return learned, replace(kept.some(held_out, seed=0), not_apart=kept.pictures is learned.pictures)
 
 
 def _open_file(path: Path, max_bad: float) -> Source:

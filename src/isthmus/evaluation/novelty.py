@@ -42,6 +42,8 @@ class Novelty:
     """The files' names, where there are files."""
     held_out: int
     """Images that the p-values rest on."""
+    nothing_held_out: bool
+    """Whether the model has learned from those, as there were too few to keep some apart: p-values are too low then."""
     dataset: Dataset
     """The images."""
 
@@ -95,6 +97,7 @@ def novelty(
         p_values=p_values(usual, found[score]),
         names=dataset.names,
         held_out=len(usual),
+        nothing_held_out=model.info.nothing_held_out,
         dataset=dataset,
     )
 

@@ -15,9 +15,10 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from isthmus.corruptions import parse
-from isthmus.errors import Interrupted, UsageError, lookup
+from isthmus.errors import DataError, Interrupted, UsageError, lookup
 from isthmus.imaging.arrays import Array, Window, to_unit
 from isthmus.imaging.bicubic import CUBIC_RADIUS
+from isthmus.inference.device import memory_errors
 from isthmus.inference.tiling import Tile, tiles
 from isthmus.networks import Architecture, build
 from isthmus.networks.base import Detail, Network, NetworkSpec
@@ -34,6 +35,9 @@ SMALLEST_TILE = 256
 
 TILE_BYTES = 700
 """Memory that a pixel of a tile takes while it goes through the network, at most (benchmarks/photos.py measures it)."""
+
+COPIES = 4
+"""Of a picture's pixels and of the result's, at most: read, in the network's order, as it fills, and as the format codes it."""
 
 STRIP_PIXELS = 1 << 21
 """Pixels that are shrunk at once of a picture that the network sees whole."""
@@ -70,6 +74,7 @@ class Engine:
         self.architecture, self.degradation, self.loss = architecture, degradation, loss
         self.device, self.bfloat16 = device, bfloat16
         self.tile_side = TILE_SIDE
+        self.memory: tuple[int, int] | None = None  # at most, and taken to begin with
 
     def limit_memory(self, most: int) -> None:
         """Take tiles so small that the process stays within so many bytes, its present ones included.
@@ -79,14 +84,26 @@ class Engine:
         """
         import psutil
 
-        left = most - psutil.Process().memory_info().rss
-        side = math.isqrt(max(0, left) // TILE_BYTES) // 64 * 64
+        self.memory = most, psutil.Process().memory_info().rss
+        try:
+            self._tile_side(0)
+        except DataError as error:
+            self.memory = None
+            raise UsageError(str(error)) from None
+
+    def _tile_side(self, pixels: int) -> int:
+        """Return how large tiles may be, where the pixels of a picture and of its result take so many bytes."""
+        if self.memory is None:
+            return self.tile_side
+        most, taken = self.memory
+        taken += self.architecture.fixed_bytes + COPIES * pixels
+        side = math.isqrt(max(0, most - taken) // TILE_BYTES) // 64 * 64
         if side < SMALLEST_TILE:
-            needed = (most - left + TILE_BYTES * SMALLEST_TILE**2) / 1e6
-            raise UsageError(
-                f"{most / 1e6:,.0f} MB of memory are too little. isthmus needs {needed:,.0f} MB for the smallest tiles."
+            needed = math.ceil((taken + TILE_BYTES * SMALLEST_TILE**2) / 1e6)
+            raise DataError(
+                f"{most / 1e6:,.0f} MB of memory are too little. isthmus needs {needed:,} MB for this, in the smallest tiles."
             )
-        self.tile_side = min(side, TILE_SIDE)
+        return min(side, self.tile_side)
 
     @property
     def bottleneck(self) -> Bottleneck:
@@ -121,19 +138,23 @@ class Engine:
         """
         see = self.degradation.corruption.to_model_input if at_inference else _as_it_is
         scale = self.degradation.corruption.scale_factor if at_inference else 1
-        size = (images.shape[2], images.shape[3])
+        size, side = (images.shape[2], images.shape[3]), self._tile_side(images.nbytes + self._result_bytes(images, scale))
         step = self.chunk_length((size[0] * scale, size[1] * scale))
         for start in range(0, len(images), step):
             chosen = slice(start, start + step)
             whole = None
             if self.architecture.working_size:
                 whole = self.outputs(self._small(images, beside, chosen, see), self_ensemble=self_ensemble)
-            for tile in self._tiles(size, scale):
+            for tile in self._tiles(size, scale, side):
                 outer, inner = (tuple(_times(span, scale) for span in spans) for spans in (tile.outer, tile.inner))
                 seen = see(self._degraded(images, beside, chosen, tile.window))
                 output = self.outputs(seen, self_ensemble=self_ensemble) if whole is None else whole
                 image = self.loss.image(output, self.pixels(seen), None if whole is None else Window(size, tile.window))
                 yield (chosen, ALL, *outer), self.pixels(seen)[(ALL, ALL, *inner)], image[(ALL, ALL, *inner)]
+
+    def _result_bytes(self, images: Array, scale: int) -> int:
+        """Return how many bytes the result of some images takes."""
+        return images.nbytes * scale**2 * (3 if self.loss.needs_seen and images.shape[1] == 1 else 1)
 
     def restore_inputs(self, inputs: Array) -> Array:
         """Return `(n, C, H, W)` float32 in [0, 1] for network inputs `(n, C', H, W)`, as `Degradation` gives them."""
@@ -217,20 +238,20 @@ class Engine:
         encoded, detail = self.encode(seen)
         return self.output(self.bottleneck.point(encoded), (seen.shape[-2], seen.shape[-1]), detail)
 
-    def _tiles(self, size: tuple[int, int], scale: int) -> Iterator[Tile]:
+    def _tiles(self, size: tuple[int, int], scale: int, side: int) -> Iterator[Tile]:
         if not self.architecture.any_size:
             yield WHOLE
         elif self.architecture.working_size:  # what is done for each pixel depends on no other
-            yield from tiles(size, self.tile_side, 0, 1)
+            yield from tiles(size, side, 0, 1)
         else:
             radius = self.network.receptive_radius
             radius = radius if scale == 1 else math.ceil(radius / scale) + CUBIC_RADIUS
-            yield from tiles(size, self.tile_side // scale, radius, self.network.stride)
+            yield from tiles(size, side // scale, radius, self.network.stride)
 
     @contextlib.contextmanager
     def at_inference(self) -> Iterator[None]:
         """Within it, the network computes in its arithmetic, and remembers nothing for learning."""
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with memory_errors(), torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             yield
 
 

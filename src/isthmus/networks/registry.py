@@ -54,6 +54,8 @@ class Architecture:
     """Default peak learning rate."""
     chunk_pixels: int = 1 << 16
     """Pixels of small images that go through it at once: what they become inside still fits a processor's cache."""
+    fixed_bytes: int = 96 << 20
+    """Memory that a pass takes besides that of a tile, at most, with what is loaded for the first one."""
     patch: int = 0
     """Default side of the training patches; 0 for whole images."""
 
@@ -115,6 +117,7 @@ NETWORKS: Registry[Architecture] = Registry(
             batch_size=16,
             learning_rate=8e-4,
             chunk_pixels=1 << 13,
+            fixed_bytes=320 << 20,
             patch=160,
         ),
     },

@@ -20,6 +20,8 @@ class TrainingInfo:
     """Steps taken."""
     train_seconds: float = 0.0
     """Time that they took."""
+    nothing_held_out: bool = False
+    """Whether there were too few images to keep some apart: the held-out figures are of images that it has learned from."""
     held_out_gain: dict[str, float] = field(default_factory=dict)
     """Of a model that restores: mean PSNR of held-out images in dB, "before_db" degraded and "after_db" restored."""
     scores: list[dict[str, Any]] = field(default_factory=list)

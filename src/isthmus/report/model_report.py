@@ -247,5 +247,6 @@ def _strangest(model: Model, test: Dataset) -> Sequence[Section]:
         {"strangest": found.dataset.images[worst], "given back": model.engine.restore_inputs(found.dataset.images[worst])},
         [captions, []],
     )
-    text = f"By {found.score}; p is the share of {found.held_out:,} held-out images that are at least as strange."
+    which = "training images, as none were held out," if found.nothing_held_out else "held-out images"
+    text = f"By {found.score}; p is the share of {found.held_out:,} {which} that are at least as strange."
     return [Section("Anomalies", [text], figures=[Figure("strangest", picture, f"Of {test.title}, {len(test):,} images.")])]

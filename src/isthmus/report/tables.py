@@ -110,8 +110,9 @@ def format_novelty(result: dict[str, Any], shown: int = 10) -> str:
     """Return what `Novelty.to_json` says, as text: the strangest images first."""
     names = result["names"] or [f"image {index}" for index in range(result["images"])]
     rows = [(names[i], f"{result['scores'][i]:.6g}", f"{result['p_values'][i]:.4f}") for i in result["strangest"][:shown]]
-    head = f"{result['data']}: {result['strange']:,} of {result['images']:,} are stranger than 99 % of the held-out images"
-    note = f"p: the share of {result['held_out']:,} held-out images that are as strange or stranger"
+    which = "training images (none were held out)" if result["nothing_held_out"] else "held-out images"
+    head = f"{result['data']}: {result['strange']:,} of {result['images']:,} are stranger than 99 % of the {which}"
+    note = f"p: the share of {result['held_out']:,} {which} that are as strange or stranger"
     return f"{head}\n\n{Table(('strangest', result['score'], 'p'), rows)}\n\n{note}"
 
 
@@ -159,7 +160,8 @@ def _model_facts(about: dict[str, Any]) -> dict[str, str]:
     recipe = about["recipe"]
     hidden = " ".join(map(str, recipe["hidden"])) or "none"
     history = about["history"]
-    last = history[-1] if history else None
+    last = history[-1] if history else {}
+    held_out = "" if about["nothing_held_out"] or not last else f", held out {last['held_out_loss']:.4f}"
     size = " x ".join(map(str, about["image_shape"][1:]))
     squares, color = about["trained_on_patches"], _color(about["image_shape"][0])
     other = f"{size} pixels, {color}, {'or any' if about['any_size'] else 'no'} other size"
@@ -171,7 +173,7 @@ def _model_facts(about: dict[str, Any]) -> dict[str, str]:
         f"code of {'a patch' if squares else 'an image'}": f"{about['code_numbers']} numbers for {about['image_numbers']}",
         "training set": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
         "trained": f"{len(history)} epochs, {about['steps']:,} steps, {about['train_seconds']:.1f} s" if history else "",
-        "loss": f"{recipe['loss']}: training {last['train_loss']:.4f}, held out {last['held_out_loss']:.4f}" if last else "",
+        "loss": f"{recipe['loss']}: training {last['train_loss']:.4f}{held_out}" if last else "",
     }
 
 

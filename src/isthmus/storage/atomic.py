@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from isthmus.errors import IsthmusError, UsageError, printable
+from isthmus.errors import DiskFullError, IsthmusError, UsageError, printable
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -45,8 +45,17 @@ def named_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         name = printable(str(path))
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise IsthmusError(f"Disk full while writing {name}. Free some space and run the same command again.") from error
+            raise DiskFullError(name) from error
         raise IsthmusError(f"Cannot write {name}: {(error.strerror or str(error)).lower()}.") from error
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Within it, what a full disk ends can be resumed: the message says so."""
+    try:
+        yield
+    except DiskFullError as error:
+        raise DiskFullError(error.name, "pass `resume=True` to continue") from error
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 from isthmus.datasets import MAX_BAD, Data, open_pairs, training_data
 from isthmus.errors import UsageError, printable
+from isthmus.inference.device import memory_errors
 from isthmus.model import Model, load
 from isthmus.networks import NETWORKS
 from isthmus.recipes import Recipe, base_fields
 from isthmus.recipes.photographs import corruption_for, start_for, suited
-from isthmus.storage.atomic import check_output
+from isthmus.storage.atomic import check_output, resumable
 from isthmus.storage.run_dir import Run
 from isthmus.training.callbacks import Callback, ProgressBar, can_draw
 from isthmus.training.distributed import is_first, local_device, losses_told
@@ -24,6 +25,14 @@ from isthmus.training.stopping import stop_requests
 from isthmus.training.trainer import VALIDATION_IMAGES, Trainer
 
 LOG = logging.getLogger(__name__)
+
+FAR = 2.0
+"""A training whose last loss is so many times its first one has failed."""
+
+_UNUSED = (
+    " It was trained otherwise, so %s is not used. To train further, name it as `init_from` with another `out`; "
+    "to start over, pass `overwrite=True`."
+)
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
 
@@ -110,8 +119,12 @@ def train(
     device = local_device(device)
     if path is not None and run is not None:
         if resume and path.exists() and not run.has_checkpoint():
-            LOG.warning("%s is finished: there is nothing to resume.", printable(str(path)))
-            return load(path, device=device)
+            finished = load(path, device=device)
+            unused = [f"`{name}`" for name in given if getattr(chosen, name) != getattr(finished.recipe, name)]
+            LOG.warning(
+                "%s is finished: there is nothing to resume.%s", printable(str(path)), _UNUSED % ", ".join(unused) if unused else ""
+            )
+            return finished
         if first:
             _check_out(path, run, resume=resume, overwrite=overwrite)
     source = open_pairs(data, clean, data_dir, max_bad=max_bad)
@@ -121,11 +134,14 @@ def train(
     dataset, held_out = training_data(source, chosen.size, patch, VALIDATION_IMAGES, upright=upright)
     for skipped in dataset.skipped:
         LOG.warning("Skipped: %s", skipped.reason)
+    if held_out.not_apart:
+        LOG.warning("There are fewer than ten images, so none are held out: held-out figures are of images that it learns from.")
     if not named and chosen.model is not None:
         init_from = init_from or start_for(chosen, dataset.image_shape[0] // (2 if clean is not None else 1))
         _announce(chosen, init_from)
     with contextlib.ExitStack() as stack:
         stack.enter_context(losses_told())
+        stack.enter_context(memory_errors())
         if first and (can_draw() if progress is None else progress):
             callbacks = [*callbacks, stack.enter_context(ProgressBar(path.stem if path else "training"))]
         trainer = Trainer(
@@ -148,12 +164,14 @@ def train(
                 if begins:
                     own.discard_checkpoints()
                 own.begin(trainer.state.step)
+            stack.enter_context(resumable())
             trained = trainer.fit(own, request, checkpoint_seconds)
             if own:
                 trained.save(path)
                 own.discard_checkpoints()
     if first:
         _report_gain(trained)
+        _report_course(trained, trainer.state.first_loss)
     return trained
 
 
@@ -182,6 +200,18 @@ def _report_gain(model: Model) -> None:
         LOG.info("%s: %.2f dB better.", text, after - before)
     else:
         LOG.warning('%s: the model makes them worse. Train for longer, on more images, or with `model="photographic"`.', text)
+
+
+def _report_course(model: Model, first: float | None) -> None:
+    """Warn of a training that ended far above where it began."""
+    last = model.info.history[-1]["held_out_loss"] if model.info.history else 0
+    if first is not None and last > FAR * first:
+        LOG.warning(
+            "The loss began at %.4g and ended at %.4g: the model has learned nothing. Try a lower `learning_rate` than %g.",
+            first,
+            last,
+            model.recipe.learning_rate,
+        )
 
 
 def merge(recipe: Recipe | str | None, given: dict[str, Any]) -> Recipe:

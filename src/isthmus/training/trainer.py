@@ -58,6 +58,8 @@ class State:
     """Steps done in all."""
     seconds: float = 0.0
     """Time spent."""
+    first_loss: float | None = None
+    """The loss of the first batch."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One record per epoch, as in metrics.jsonl."""
 
@@ -91,7 +93,9 @@ class Trainer:
     ):
         self.recipe = recipe = recipe.complete()
         self.callbacks = callbacks
-        info = TrainingInfo(data=dataset.fingerprint(), skipped=len(dataset.skipped))
+        info = TrainingInfo(
+            data=dataset.fingerprint(), skipped=len(dataset.skipped), nothing_held_out=held_out.not_apart or held_out is dataset
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             channels, height, width = dataset.image_shape
@@ -163,6 +167,8 @@ class Trainer:
                     self.loss_sum.copy_(self.processes.mean(self.loss_sum))
                     if not math.isfinite(self.loss_sum.item()):
                         raise self._diverged(run)
+                if state.first_loss is None:
+                    state.first_loss = self.processes.mean(self.loss_sum).item()
                 if state.position == self.steps_per_epoch:
                     self._end_epoch(run)
                 elif self.callbacks and now - last_report > (REPORT_SECONDS if at_check else 10 * REPORT_SECONDS):
