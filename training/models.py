@@ -29,7 +29,7 @@ SQUARES = {
     "upscale-x2": "color",
     "upscale-x3": "color",
     "upscale-x4": "color",
-    "repair": "both",
+    "repair": "color",
 }
 """The folder of training/photographs.py's squares that each model is trained on."""
 

@@ -32,11 +32,12 @@ CAMERA = (
 a full-size photograph's) or leaves it to the file's JPEG; the rest is grain of film or white noise, resized and saved since."""
 
 JPEG = (
-    "either(0.42 * jpeg((5, 95)), 0.05 * nothing, 0.05 * webp((10, 95)), "
-    "0.48 * jpeg((10, 95), subsampling='any', shifted=0.3) | either(0.65 * resize((0.5, 1.5)), 0.35 * nothing) "
-    "| either(0.4 * jpeg((50, 98), subsampling='any', shifted=0.3), 0.6 * nothing))"
+    "either(0.3 * jpeg((5, 95)), 0.05 * nothing, 0.03 * webp((10, 95)), "
+    "0.35 * jpeg((15, 85), subsampling='any', shifted=0.3) | resize((0.55, 1.5)) "
+    "| either(0.25 * jpeg((50, 98), subsampling='any', shifted=0.3), 0.75 * nothing), "
+    "0.27 * jpeg((15, 75), subsampling='any', shifted=0.3) | jpeg((60, 95), subsampling='any', shifted=0.9))"
 )
-"""Compression: JPEG as it was written, or resized, cropped and saved again since; a little WebP."""
+"""Compression: a third as it was written, a little of it WebP; a third resized since; a quarter cropped and saved again."""
 
 SMALL = (
     "either(0.08 * blur((0.2, 0.8)), 0.92 * nothing) | downscale({factor}) | either(0.08 * gaussian-noise((0, 0.03)), "
