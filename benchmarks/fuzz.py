@@ -43,8 +43,7 @@ import tifffile
 from PIL import Image
 
 import isthmus
-from isthmus.datasets.arrays import read_npy, read_npz
-from isthmus.datasets.idx import read_idx, write_idx
+from isthmus.datasets.arrays import read_idx, read_npy, read_npz, write_idx
 from isthmus.errors import IsthmusError
 from isthmus.imaging.arrays import Array, check_values
 from isthmus.imaging.picture import FORMATS, decode_picture, encode_picture

@@ -2,10 +2,16 @@
 
     python benchmarks/scale.py measure photos/ --counts 1000 10000 100000 > docs/numbers/scale.jsonl
     python benchmarks/scale.py page docs/numbers/scale.jsonl
+    python benchmarks/scale.py train --counts 1000 8000 64000 > docs/numbers/training.jsonl
+    python benchmarks/scale.py names --counts 10000 100000 > docs/numbers/names.jsonl
 
 `measure` restores photographs with one process and with 1 and 2 workers, and small pictures (64 x 64 pixels, gray) with
 2 workers, each worker with one thread. Memory is the largest sum of what the processes have alone (PSS), read once a second. `page`
 prints tables: what was measured, and what follows for more pictures and machines; prices are assumptions, given with the table.
+
+`train` trains on small pictures in a folder and in shards, with room for one megabyte of them and with room for all, and prints
+the highest memory of the process (PSS), and the images that it trained on in a second. `names` lists small pictures, reads their
+sizes, and writes a manifest of as many rows and reads it: seconds, and the memory that stays taken.
 """
 
 from __future__ import annotations
@@ -16,9 +22,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +114,99 @@ def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[st
             shutil.rmtree(folder / f"small-{count}")
 
 
+def shards(folder: Path, out: Path) -> None:
+    """Write what is in a folder's subfolders as shards, one for each."""
+    out.mkdir()
+    for part in sorted(folder.iterdir()):
+        with tarfile.open(out / f"{part.name}.tar", "w") as tar:
+            for path in sorted(part.iterdir()):
+                tar.add(path, path.name)
+
+
+def trained(data: Path, room: list[str], seconds: int) -> dict[str, Any]:
+    """Train for some seconds."""
+    with tempfile.TemporaryDirectory() as out:
+        model = Path(out) / "model.safetensors"
+        command = [sys.executable, "-m", "isthmus", "train", str(data), "--out", str(model), "--device", "cpu", "--model", "conv"]
+        command += [
+            "--hidden",
+            "4",
+            "--size",
+            str(SIDE),
+            str(SIDE),
+            "--batch-size",
+            "64",
+            "--budget",
+            f"{seconds}s",
+            *room,
+            "--json",
+        ]
+        highest = 0
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            watched = psutil.Process(process.pid)
+            while process.poll() is None:
+                highest = max(highest, memory(watched))
+                time.sleep(0.2)
+            assert process.stdout
+            told = json.loads(process.stdout.read())
+    rate = told["steps"] * 64 / told["train_seconds"]
+    return {"memory_mb": round(highest / 1e6), "images_per_second": round(rate)}
+
+
+def measure_training(counts: list[int], seconds: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows."""
+    with tempfile.TemporaryDirectory() as name:
+        for count in counts:
+            folder, packed = Path(name) / f"folder-{count}", Path(name) / f"shards-{count}"
+            small_pictures(folder, count)
+            shards(folder, packed)
+            for data in (folder, packed):
+                for room in (["--memory", "1MB", "--disk", "0"], []):
+                    kind = {"what": "training", "kind": data.name.partition("-")[0], "pictures": count, "room": " ".join(room)}
+                    yield {**kind, **trained(data, room, seconds)}
+            shutil.rmtree(folder)
+            shutil.rmtree(packed)
+
+
+def counted(count: int) -> dict[str, Any]:
+    """Measure what does not depend on pixels: names in a folder, members of a shard, rows of a manifest."""
+    import pyarrow as pa
+
+    from isthmus.cluster.manifest import WRITTEN, Manifest
+    from isthmus.datasets import open_data
+    from isthmus.storage.store import Store
+
+    row: dict[str, Any] = {"what": "names", "names": count}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        before, began = psutil.Process().memory_full_info().uss, time.perf_counter()
+        result = work()
+        row[f"{name}_seconds"] = round(time.perf_counter() - began, 2)
+        row[f"{name}_memory_mb"] = round((psutil.Process().memory_full_info().uss - before) / 1e6, 1)
+        return result
+
+    with tempfile.TemporaryDirectory() as name:
+        folder, packed, out = Path(name) / "in", Path(name) / "shards", Store.at(Path(name) / "out")
+        small_pictures(folder, count)
+        shards(folder, packed)
+        source = timed("folder", lambda: open_data(folder))
+        in_shards = timed("shards", lambda: open_data(packed))
+        timed("sizes", source.sizes)
+        assert len(in_shards.files) == len(source.files) == count
+        manifest = Manifest(out, "_manifest/", {})
+        paths = list(map(str, source.files))
+        for first in range(0, count, TOGETHER):
+            some = paths[first : first + TOGETHER]
+            columns = {"path": some, "outcome": [WRITTEN] * len(some), "reason": [""] * len(some)}
+            columns |= {"seconds": np.random.default_rng(first).random(len(some)).tolist(), "worker": ["node-1:1000"] * len(some)}
+            manifest.add(pa.table(columns))
+        manifest.flush()
+        row["manifest_bytes"] = sum(path.stat().st_size for path in Path(out.root).glob("_manifest/*"))
+        done = timed("manifest", lambda: Manifest(out, "_manifest/", {}).begin(resume=True))
+        assert len(done) == count
+    return row
+
+
 def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the lines of the tables."""
     yield "| pictures | workers | seconds, starting included | pictures a second, once started | memory, MB |"
@@ -154,11 +254,23 @@ def main() -> None:
     measuring.add_argument("photographs", type=Path)
     measuring.add_argument("--counts", type=int, nargs="*", default=[1000, 10_000])
     measuring.add_argument("--runs", type=int, default=3)
+    trainings = commands.add_parser("train")
+    trainings.add_argument("--counts", type=int, nargs="*", default=[1000, 8000])
+    trainings.add_argument("--seconds", type=int, default=10)
+    naming = commands.add_parser("names")
+    naming.add_argument("--counts", type=int, nargs="*", default=[10_000, 100_000])
     paging = commands.add_parser("page")
     paging.add_argument("rows", type=Path)
     chosen = parser.parse_args()
-    if chosen.command == "measure":
-        for row in measure(chosen.photographs, chosen.counts, chosen.runs):
+    if chosen.command != "page":
+        measured: Iterable[dict[str, Any]]
+        if chosen.command == "train":
+            measured = measure_training(chosen.counts, chosen.seconds)
+        elif chosen.command == "names":
+            measured = map(counted, chosen.counts)
+        else:
+            measured = measure(chosen.photographs, chosen.counts, chosen.runs)
+        for row in measured:
             print(json.dumps(row), flush=True)
     else:
         print("\n".join(page([json.loads(line) for line in chosen.rows.read_text().splitlines()])))

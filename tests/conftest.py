@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and torch's threads would wait for each other
@@ -20,6 +21,7 @@ import isthmus
 from isthmus import cli
 from isthmus.datasets.catalog import embedded
 from isthmus.model import Model
+from isthmus.storage import store
 
 hypothesis.settings.register_profile("isthmus", deadline=None)  # a loaded machine is slow, and right
 hypothesis.settings.load_profile("isthmus")
@@ -124,6 +126,30 @@ def model_files(tmp_path_factory, dense, conv, denoiser, vae, color):
     for name, model in {"dense": dense, "conv": conv, "denoiser": denoiser, "vae": vae, "color": color}.items():
         model.save(folder / f"{name}.safetensors")
     return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """Return a client of S3 on loopback, with a bucket named photos; credentials are in the environment, as users' are."""
+    moto = pytest.importorskip("moto.server", reason="needs moto's server")
+    s3fs = pytest.importorskip("s3fs", reason="needs s3fs, isthmus[cluster]")
+    import boto3
+
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    settings = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "eu-west-1"}
+    settings["AWS_ENDPOINT_URL"] = "http://{}:{}".format(*server.get_host_and_port())
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    try:
+        urllib.request.urlopen(f"{settings['AWS_ENDPOINT_URL']}/moto-api/reset", b"").close()  # all servers have one memory
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        yield client
+    finally:
+        server.stop()
+        store._system.cache_clear()  # the next server has another port
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture

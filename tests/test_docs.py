@@ -13,8 +13,8 @@ from PIL import Image
 from skimage.data import astronaut, chelsea, coffee
 
 from isthmus.corruptions import CORRUPTIONS
+from isthmus.datasets.arrays import write_idx
 from isthmus.datasets.catalog import embedded
-from isthmus.datasets.idx import write_idx
 from isthmus.networks import NETWORKS
 from isthmus.recipes.tasks import TASKS
 

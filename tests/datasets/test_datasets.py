@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from isthmus.datasets import open_data, rewriting
-from isthmus.datasets.idx import read_idx, write_idx
+from isthmus.datasets.arrays import read_idx, write_idx
 from isthmus.errors import DataError, UsageError
 from isthmus.restore import Restorer, restore_file
 

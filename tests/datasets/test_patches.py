@@ -1,11 +1,15 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import isthmus
-from isthmus.datasets import Patches, open_data, patches, training_data
-from isthmus.datasets.patches import read_patches
+from isthmus.datasets import Patches, Pictures, Room, open_data, training_data
+from isthmus.datasets.patches import read_pictures
+
+ROOM = partial(Room, 1 << 30)
 
 
 def squares_of(picture, side):
@@ -29,7 +33,7 @@ def photographs(tmp_path):
 
 def test_a_square_is_cut_from_anywhere_in_any_orientation():
     picture = np.arange(3 * 6 * 5, dtype=np.uint8).reshape(3, 6, 5)
-    few = Patches(pictures=(picture,), side=4, title="")
+    few = Patches(pictures=Pictures.of(picture), side=4, title="")
     cut = few.cut(range(len(few)), seed=0)
     assert cut.shape == (2, 3, 4, 4)
     found = {square.tobytes() for seed in range(600) for square in few.cut([0], seed)}
@@ -40,40 +44,32 @@ def test_every_picture_gives_as_many_squares_as_cover_it():
     pictures = tuple(
         np.full((1, height, width), value, np.uint8) for value, (height, width) in enumerate([(8, 8), (16, 8), (3, 5)])
     )
-    some = Patches(pictures=pictures, side=8, title="")
+    some = Patches(pictures=Pictures.of(*pictures), side=8, title="")
     assert len(some) == 1 + 2 + 1
     assert some.cut(range(4), seed=3).reshape(4, -1).std(1).max() == 0
     assert some.cut([3, 0, 1, 2], seed=3)[:, 0, 0, 0].tolist() == [2, 0, 1, 1]
 
 
 def test_the_same_seed_cuts_the_same():
-    some = Patches(pictures=(np.random.default_rng(0).random((1, 50, 50), np.float32),), side=8, title="")
+    some = Patches(pictures=Pictures.of(np.random.default_rng(0).random((1, 50, 50), np.float32)), side=8, title="")
     assert np.array_equal(some.cut([0, 5], seed=1), some.cut([0, 5], seed=1))
     assert not np.array_equal(some.cut([0, 5], seed=1), some.cut([0, 5], seed=2))
 
 
 def test_a_small_picture_is_continued_as_in_a_mirror():
-    some = Patches(pictures=(np.array([[[1, 2]]], np.uint8),), side=4, title="")
+    some = Patches(pictures=Pictures.of(np.array([[[1, 2]]], np.uint8)), side=4, title="")
     for seed in range(8):
         square = some.cut([0], seed)[0, 0].tolist()
         assert square in ([[1, 2, 2, 1]] * 4, [[1] * 4, [2] * 4, [2] * 4, [1] * 4])
 
 
 def test_pictures_of_all_sizes_are_read_alike_and_every_tenth_is_kept_apart(photographs):
-    learned, kept = read_patches(open_data(photographs), 16)
-    assert [picture.shape[0] for picture in (*learned.pictures, *kept.pictures)] == [3] * 20
-    assert [picture.shape[1] for picture in kept.pictures] == [29, 39]
-    assert learned.fingerprint() != kept.fingerprint()
-    assert learned.fingerprint() == read_patches(open_data(photographs), 16)[0].fingerprint()
-
-
-def test_what_does_not_fit_into_memory_is_mapped_and_the_same(photographs, monkeypatch):
-    in_memory = read_patches(open_data(photographs), 16)[0]
-    monkeypatch.setattr(patches, "MEMORY_SHARE", 1e-7)
-    mapped = read_patches(open_data(photographs), 16)[0]
-    assert sum(isinstance(picture, np.memmap) for picture in mapped.pictures) > 10
-    assert not any(isinstance(picture, np.memmap) for picture in in_memory.pictures)
-    assert np.array_equal(mapped.cut(range(9), 0), in_memory.cut(range(9), 0))
+    learned, kept, _ = read_pictures(open_data(photographs), ROOM())
+    assert [picture.shape[0] for picture in (*learned, *kept)] == [3] * 20
+    assert [picture.shape[1] for picture in kept] == [29, 39]
+    squares, _ = training_data(open_data(photographs), None, 16, 100)
+    assert squares.fingerprint() == training_data(open_data(photographs), None, 16, 100)[0].fingerprint()
+    assert squares.fingerprint()["sha256"] == learned.sha256(shaped=True) != kept.sha256(shaped=True)
 
 
 def test_images_that_are_no_larger_than_a_square_stay_whole(digits):
@@ -88,15 +84,15 @@ def test_a_test_set_of_its_own_is_not_learned_from(digits):
     source = open_data(digits)
     source.arrays.clear()
     source.arrays.update(x_train=digits[:100], x_test=digits[100:])
-    learned, kept = read_patches(source, 16)
-    assert (len(learned.pictures), len(kept.pictures)) == (100, 213)
+    learned, kept, _ = read_pictures(source, ROOM())
+    assert (len(learned), len(kept)) == (100, 213)
 
 
 def test_an_unreadable_picture_is_skipped_and_named(photographs):
     (photographs / "07.png").write_bytes(b"text")
-    learned, kept = read_patches(open_data(photographs), 16)
-    assert len(learned.pictures) + len(kept.pictures) == 19
-    assert [skipped.name for skipped in learned.skipped] == ["07.png"]
+    learned, kept, skipped = read_pictures(open_data(photographs), ROOM())
+    assert len(learned) + len(kept) == 19
+    assert [skipped.name for skipped in skipped] == ["07.png"]
 
 
 def test_any_model_learns_from_squares_and_restores_whole_pictures(photographs):

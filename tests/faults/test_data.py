@@ -13,7 +13,7 @@ import pytest
 
 import isthmus
 from isthmus.datasets import catalog
-from isthmus.datasets.idx import write_idx
+from isthmus.datasets.arrays import write_idx
 
 FILE = "train-images-idx3-ubyte.gz"
 

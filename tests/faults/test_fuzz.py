@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import isthmus
-from isthmus.datasets.arrays import read_npy, read_npz
-from isthmus.datasets.idx import read_idx, write_idx
+from isthmus.datasets.arrays import read_idx, read_npy, read_npz, write_idx
 from isthmus.imaging.arrays import check_values
 from isthmus.imaging.picture import read_picture
 from isthmus.model import load

@@ -212,6 +212,15 @@ def test_devices_starts_processes(start, one_process, digits_npz, out):
     one_process.assert_same(run_of(out))
 
 
+def test_a_budget_ends_all_processes_together(train_together, digits_npz, out):
+    options = ("--model", "dense", "--batch-size", 25, "--precision", "float32", "--budget", "1s")
+    processes, printed = train_together(digits_npz, "--out", out, *options)
+    assert statuses(processes) == [0, 0]
+    assert printed[1].read_text() == ""
+    assert isthmus.load(out, device="cpu").info.train_seconds >= 1
+    assert not run_of(out).has_checkpoint()
+
+
 @pytest.mark.parametrize("devices", [0, -1])
 def test_devices_are_1_or_more(run, digits_npz, out, devices):
     status, _, err = run("train", digits_npz, "--out", out, "--devices", devices)

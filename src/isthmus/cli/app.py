@@ -90,7 +90,7 @@ def open_source(data: str, data_dir: Path | None, max_bad: float) -> Source:
     return open_data(data, data_dir, max_bad=max_bad)
 
 
-def parse_bytes(text: str) -> int:
+def parse_bytes(text: str, option: str = "--memory") -> int:
     """Return the bytes that a text such as 1.5GB or 800MB stands for.
 
     >>> parse_bytes("1.5GB")
@@ -98,7 +98,7 @@ def parse_bytes(text: str) -> int:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip().upper())
     if not match:
-        raise UsageError(f"--memory must be a size such as 1.5GB or 800MB, not {printable(text)}.")
+        raise UsageError(f"{option} must be a size such as 1.5GB or 800MB, not {printable(text)}.")
     return int(float(match[1]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]])
 
 

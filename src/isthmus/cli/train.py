@@ -24,6 +24,7 @@ from isthmus.cli.app import (
     Quiet,
     Seed,
     app,
+    parse_bytes,
     show,
 )
 from isthmus.cli.messages import messages
@@ -117,6 +118,8 @@ def train(
     max_bad: MaxBad = MAX_BAD,
     device: Device = "auto",
     devices: Annotated[int, Parameter(help="Processes to train with on this machine, or GPUs.")] = 1,
+    memory: Annotated[str | None, Parameter(help="For decoded pictures, such as 1.5GB; by default, a quarter.")] = None,
+    disk: Annotated[str | None, Parameter(help="For those beyond it; by default, half of what is free.")] = None,
     checkpoint_seconds: Annotated[float, Parameter(help="Time between checkpoints.")] = 10.0,
     tensorboard: Annotated[bool, Parameter(help="Also log to TensorBoard, in the run's folder.", show_default=False)] = False,
     json: Json = False,
@@ -144,6 +147,8 @@ def train(
             overwrite=overwrite,
             resume=resume,
             max_bad=max_bad,
+            memory=parse_bytes(memory) if memory else None,
+            disk=parse_bytes(disk, "--disk") if disk else None,
             checkpoint_seconds=checkpoint_seconds,
             callbacks=[TensorBoard(out.with_suffix(".run") / "tensorboard")] if tensorboard else [],
             progress=not quiet,

@@ -1,11 +1,17 @@
-"""Images in arrays: an .npz, an .npy, IDX files, arrays in memory."""
+"""Images in arrays: an .npz, an .npy, IDX files, arrays in memory.
+
+IDX is the format of MNIST and its relatives: a header of dimensions, then the values; often gzipped. Source: its description on
+the MNIST page: two zero bytes, a type, the number of dimensions, then each dimension and the values, big-endian.
+"""
 
 from __future__ import annotations
 
+import gzip
 import io
 import logging
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +21,6 @@ import numpy as np
 import psutil
 
 from isthmus.datasets.base import SPLITS, Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
-from isthmus.datasets.idx import is_idx, write_idx
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.imaging.arrays import Array, Layout, check_values, resize
 from isthmus.storage.atomic import check_output, write_whole
@@ -34,6 +39,9 @@ LABELS = {
 
 
 LOG = logging.getLogger("isthmus")
+
+IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+"""What the values of an IDX file are, by the byte that says so."""
 
 MOST_BYTES, MOST_TIMES = 1 << 30, 100
 """Arrays that inflate to more bytes, and to more times their file, are refused: a few megabytes can claim any size."""
@@ -106,6 +114,17 @@ class Arrays:
             if split in ("all", part):
                 for place, image in enumerate(self._part(part, key).images):
                     yield f"{key}[{place}]", image
+
+    def one(self, place: int, split: str = "all") -> Array:
+        """Return an image again; see `Source.one`."""
+        for part, key in self.image_keys.items():
+            if split in ("all", part):
+                images = Layout.of(self.arrays[key].shape).to_batch(self.arrays[key])
+                if place < len(images):
+                    image: Array = images[place]
+                    return image.astype(np.float32) if image.dtype.kind == "f" else image
+                place -= len(images)
+        raise IndexError(place)
 
     def _part(self, split: str, key: str) -> Dataset:
         shape = self.arrays[key].shape
@@ -236,3 +255,69 @@ def _array_writer(out: Path, arrays: dict[str, Array]) -> Callable[[dict[str, Ar
         return write_folder
     ends = ".npz" if len(arrays) > 1 else ".npz, .npy or -ubyte[.gz]"
     raise UsageError(f"The name of `out` sets the format of arrays, so {printable(str(out))} must end in {ends}.")
+
+
+def is_idx(path: Path) -> bool:
+    """Tell whether a file's name or its first bytes are those of an IDX file, gzipped or not."""
+    name = path.name.removesuffix(".gz")
+    return name.endswith(("-ubyte", ".idx", ".idx1", ".idx3")) or "-idx" in name
+
+
+def read_idx(path: Path) -> Array:
+    """Read an IDX file, plain or gzipped, by its first bytes.
+
+    Raises:
+        DataError: If it is not one, or is cut off, or is too long; the message names the byte.
+    """
+    name = printable(str(path))
+    try:
+        with open(path, "rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if zipped else open(path, "rb") as file:
+            header = file.read(4)
+            if len(header) < 4 or header[0] or header[1] or header[2] not in IDX_TYPES:
+                wrong = next((i for i, byte in enumerate(header[:3]) if byte not in ((0,), (0,), IDX_TYPES)[i]), len(header))
+                found = f"0x{header[wrong]:02x}" if wrong < len(header) else "the file's end"
+                raise DataError(
+                    f"{name} is not an IDX file: byte {wrong} is {found}, not {'0x00' if wrong < 2 else 'a known type'}."
+                )
+            dimensions = header[3]
+            if not 1 <= dimensions <= 4:
+                raise DataError(f"{name} is not an IDX file of images or labels: byte 3 says {dimensions} dimensions, not 1 to 4.")
+            sizes = file.read(4 * dimensions)
+            if len(sizes) < 4 * dimensions:
+                raise DataError(
+                    f"{name} is cut off: it ends at byte {4 + len(sizes)}, within the header of {4 + 4 * dimensions} bytes."
+                )
+            shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+            dtype = np.dtype(IDX_TYPES[header[2]])
+            promised = math.prod(shape) * dtype.itemsize
+            chunks, count = [], 0
+            while chunk := file.read(min(1 << 24, promised + 1 - count)):
+                chunks.append(chunk)
+                count += len(chunk)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    start = 4 + 4 * dimensions
+    if count != promised:
+        problem = (
+            f"is cut off: it ends at byte {start + count}" if count < promised else f"goes on after byte {start + promised - 1}"
+        )
+        raise DataError(
+            f"{name} {problem}, but its header (bytes 4 to {start - 1}) says {shape}, which is {start + promised} bytes."
+        )
+    return np.frombuffer(b"".join(chunks), dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+def write_idx(path: Path, array: Array) -> None:
+    """Write an array as an IDX file, gzipped if the name ends in .gz.
+
+    Raises:
+        DataError: If the format has no such type.
+    """
+    code = next((code for code, kind in IDX_TYPES.items() if np.dtype(kind).newbyteorder("=") == array.dtype), None)
+    if code is None:
+        raise DataError(f"An IDX file cannot hold {array.dtype} values. Choose an `out` that ends in .npz or .npy.")
+    header = bytes((0, 0, code, array.ndim)) + np.array(array.shape, ">u4").tobytes()
+    content = header + np.ascontiguousarray(array, IDX_TYPES[code]).tobytes()
+    write_whole(path, gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)

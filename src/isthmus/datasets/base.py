@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from isthmus.imaging.arrays import Array, to_unit
 
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+
 SPLITS = ("train", "test", "all")
 
 HOLD_OUT_EVERY = 10
 """Data without a test set of its own keeps every tenth image, from the tenth on, out of training."""
+
+AHEAD = 4
+"""Pictures that are decoded ahead, for each processor core."""
 
 Change = Callable[[Array], Array]
 """Maps an array of images to one of the same shape and type."""
@@ -133,10 +141,32 @@ class Source(Protocol):
     def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
         """Read images one after the other, each `(C, H, W)` in its own size, with its name; a split only if it has a test set."""
 
+    def one(self, place: int, split: str = "all") -> Array:
+        """Read one image again, by its place in what `each` yields, those that cannot be read included."""
+
     def rewrite(
         self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
     ) -> Rewritten:
         """Write the same data to `out`, every image changed; to resume, only what is not there."""
+
+
+def ahead(read: Callable[[Item], Read], items: Iterable[Item], *, waiting: bool = False) -> Iterator[Read]:
+    """Yield what `read` returns for each item, in order, a little ahead, in threads.
+
+    Args:
+        read: What is done.
+        items: With what.
+        waiting: Whether it mostly waits, as for an answer over a network, so that more threads than cores help.
+    """
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores * (AHEAD if waiting else 1)) as pool:
+        started: deque[Future[Read]] = deque()
+        for item in items:
+            started.append(pool.submit(read, item))
+            if len(started) > AHEAD * cores:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()
 
 
 def public_title(title: str) -> str:

@@ -6,18 +6,17 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
+from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, ahead, hold_out
 from isthmus.datasets.rewriting import PictureChange, Told, change_run, changed_together, of_one_file, runs
 from isthmus.errors import DataError, IsthmusError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, widest
@@ -40,8 +39,8 @@ from isthmus.storage.store import Store
 MAX_BAD = 0.5
 """Where more than this share of a folder's pictures cannot be read, something else is wrong than a few files."""
 
-AHEAD = 4
-"""Pictures that are decoded ahead, for each processor core."""
+HEADER_BYTES = 1 << 16
+"""Of a file, what is read first to learn its size."""
 
 SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
 """Files beside the pictures that are copied with them: they hold labels."""
@@ -141,9 +140,9 @@ class Folder:
         """Where the pictures lie."""
         return Store.at(self.url or self.root)
 
-    def content(self, file: str | Path) -> bytes:
-        """Return the bytes of a file."""
-        return self.store.read(file)
+    def content(self, file: str | Path, end: int | None = None) -> bytes:
+        """Return the bytes of a file, or the first ones."""
+        return self.store.read(file, end=end)
 
     def picture(self, file: str | Path) -> Picture:
         """Read a picture; see `read_picture`."""
@@ -160,15 +159,23 @@ class Folder:
 
     def sizes(self) -> Counter[tuple[int, int]]:
         """Count the sizes (H, W) that the pictures' headers tell."""
-        counts: Counter[tuple[int, int]] = Counter()
-        for file in self.files:
+        return self._sizes.copy()
+
+    @cached_property
+    def _sizes(self) -> Counter[tuple[int, int]]:
+        return Counter(size for size in ahead(self._size, self.files, waiting=bool(self.url)) if size)
+
+    def _size(self, file: Path) -> tuple[int, int] | None:
+        for end in (HEADER_BYTES, None):
             try:
-                opened = BytesIO(self.content(file)) if self.url else self.root / file
-                with quiet_libraries(), Image.open(opened) as image:
-                    counts[image.height, image.width] += 1
+                with quiet_libraries(), Image.open(self._opened(file, end)) as image:
+                    return image.height, image.width
             except Exception:  # a header that cannot be read is reported, with its name, when the picture is
                 continue
-        return counts
+        return None
+
+    def _opened(self, file: Path, end: int | None) -> BytesIO | Path:
+        return BytesIO(self.content(file, end)) if self.url else self.root / file
 
     def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
         """Read the pictures; see `Source.read`.
@@ -190,7 +197,7 @@ class Folder:
             names.append(name)
         if not images:
             raise DataError(f"None of the {len(self.files)} pictures in {self.title} can be read: {skipped[0].reason}")
-        labels = np.array([Path(name).parent.name for name in names])
+        labels = np.array([self.label(name) for name in names])
         dataset = Dataset(
             images=_stack(images),
             title=self.title,
@@ -212,6 +219,14 @@ class Folder:
                 if outcome.pages:
                     LOG.warning("%s holds %d pictures: only the first is taken.", printable(name), outcome.frames)
                 yield name, np.moveaxis(outcome.pixels, -1, 0)
+
+    def one(self, place: int, split: str = "all") -> Array:
+        """Read a picture again; see `Source.one`."""
+        return np.moveaxis(self.picture(self.files[place]).pixels, -1, 0)
+
+    def label(self, file: str) -> str:
+        """Return a picture's label: the name of its folder."""
+        return Path(file).parent.name
 
     def rewrite(
         self, out: Path, change: Change, *, overwrite: bool = False, resume: bool = False, on_progress: OnProgress | None = None
@@ -342,7 +357,7 @@ class Folder:
             )
 
     def _pictures(self, files: Iterable[Path]) -> Iterator[tuple[str, Picture | Skipped]]:
-        """Decode pictures a little ahead, in threads, in order."""
+        """Decode pictures a little ahead, in order."""
 
         def read(file: Path) -> tuple[str, Picture | Skipped]:
             try:
@@ -350,15 +365,7 @@ class Folder:
             except DataError as error:
                 return str(file), Skipped(str(file), str(error))
 
-        cores = os.cpu_count() or 1
-        with ThreadPoolExecutor(cores) as pool:
-            ahead: deque[Future[tuple[str, Picture | Skipped]]] = deque()
-            for file in files:
-                ahead.append(pool.submit(read, file))
-                if len(ahead) > AHEAD * cores:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        return ahead(read, files, waiting=bool(self.url))
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, bool]]:

@@ -1,4 +1,4 @@
-"""`open_data`: a folder, an array, .npz, .npy, IDX files, or a name."""
+"""`open_data`: a folder, shards, an array, .npz, .npy, IDX files, or a name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from isthmus.datasets import catalog
-from isthmus.datasets.arrays import Arrays, read_npy, read_npz
+from isthmus.datasets.arrays import Arrays, is_idx, read_idx, read_npy, read_npz
 from isthmus.datasets.base import Dataset, Source, train_and_test
 from isthmus.datasets.folder import MAX_BAD, Folder
-from isthmus.datasets.idx import is_idx, read_idx
 from isthmus.datasets.pairs import Pairs
-from isthmus.datasets.patches import Patches, read_patches
+from isthmus.datasets.patches import Images, Patches, Room, read_pictures
+from isthmus.datasets.shards import TAR, Shards
 from isthmus.errors import DataError, nearest, printable
 from isthmus.imaging.arrays import Array
 from isthmus.imaging.picture import FORMATS, is_picture_name
@@ -35,8 +35,9 @@ def open_data(data: Data, data_dir: str | Path | None = None, *, max_bad: float 
     """Return the source of images that DATA is.
 
     Args:
-        data: A picture, a folder or its URL (s3://bucket/photos), an .npy, .npz or IDX file, a folder of IDX files, the name of a
-            dataset, an array, a tensor, a list of images (arrays, tensors or PIL images), or a torch Dataset.
+        data: A picture, a folder or its URL (s3://bucket/photos), shards as of WebDataset (a .tar, shard-{000..009}.tar, or a
+            folder or URL of them), an .npy, .npz or IDX file, a folder of IDX files, the name of a dataset, an array, a tensor, a
+            list of images (arrays, tensors or PIL images), or a torch Dataset.
         data_dir: Folder with named datasets.
         max_bad: Largest share of a folder's pictures that may be unreadable.
 
@@ -47,14 +48,16 @@ def open_data(data: Data, data_dir: str | Path | None = None, *, max_bad: float 
         return _in_memory(data)
     data_dir = Path(data_dir) if data_dir is not None else None
     path, name = Path(data), str(data)
+    if is_url(data) and not Store.at(data).is_remote:
+        return open_data(Store.at(data).root, max_bad=max_bad)
+    if name.endswith(TAR) and not path.is_dir():
+        return Shards.at(name, max_bad)
     if is_url(data):
-        return (
-            Folder.at(Store.at(data).root, max_bad) if Store.at(data).is_remote else open_data(Store.at(data).root, max_bad=max_bad)
-        )
+        return _open_folder(Store.at(data).root, max_bad)
     if path.is_dir():
         if any(is_idx(file) for file in path.iterdir()):
             return Arrays(name, {file.name: read_idx(file) for file in sorted(path.iterdir()) if is_idx(file)})
-        return Folder.scan(path, max_bad)
+        return _open_folder(path, max_bad)
     if path.exists():
         return _open_file(path, max_bad)
     if name in catalog.DOWNLOADS:
@@ -89,21 +92,49 @@ def open_pairs(data: Data, clean: Data | None, data_dir: str | Path | None = Non
 
 
 def training_data(
-    source: Source, size: tuple[int, int] | None, patch: int, held_out: int, *, upright: bool = False
-) -> tuple[Dataset | Patches, Dataset]:
+    source: Source,
+    size: tuple[int, int] | None,
+    patch: int,
+    held_out: int,
+    *,
+    upright: bool = False,
+    room: Room | None = None,
+) -> tuple[Dataset | Images | Patches, Dataset]:
     """Read a source once: what to learn from, whole or in squares, and images that are kept apart.
 
     Args:
         source: The images; without a test set of its own, every tenth is kept apart.
         size: (H, W) to bring whole images to.
         patch: Side of the squares to cut from pictures that are larger; 0 for whole images.
-        held_out: How many squares to cut from what is kept apart.
+        held_out: How many images or squares to take of what is kept apart.
         upright: Whether squares are mirrored at most, and not turned.
+        room: Where decoded pictures are kept; by default, in a quarter of the memory and half of the disk.
     """
-    if not patch or not any(max(shape) > patch for shape in source.sizes()):
+    sizes = source.sizes()
+    whole = not patch or not any(max(shape) > patch for shape in sizes)
+    if whole and (isinstance(source, Arrays) or source.has_test):
         return train_and_test(source, size)
-    learned, kept = read_patches(source, patch, upright=upright)
-    return learned, replace(kept.some(held_out, seed=0), not_apart=kept.pictures is learned.pictures)
+    size = size or (min(sizes, key=lambda shape: (-sizes[shape], shape)) if sizes else None)
+    learned, kept, skipped = read_pictures(source, room or Room.of(None, None), size if whole else None)
+    if whole:
+        images = Images(pictures=learned, title=source.title, skipped=skipped)
+        others = Images(pictures=kept, title=source.title)
+        apart = replace(others.first(held_out), not_apart=kept is learned)
+        return images.first(len(images)) if learned.in_memory else images, apart
+    squares = Patches(pictures=learned, side=patch, title=source.title, upright=upright, skipped=skipped)
+    return squares, replace(replace(squares, pictures=kept).some(held_out, seed=0), not_apart=kept is learned)
+
+
+def _open_folder(place: str | Path, max_bad: float) -> Source:
+    """Return the pictures in a folder or below a URL; where there are none, those in its shards."""
+    try:
+        return Folder.at(place, max_bad) if isinstance(place, str) else Folder.scan(place, max_bad)
+    except DataError:
+        store = Store.at(place)
+        shards = [name for name in store.names() if name.endswith(TAR)]
+        if not shards:
+            raise
+        return Shards.in_store(store, shards, str(place), max_bad)
 
 
 def _open_file(path: Path, max_bad: float) -> Source:
@@ -115,7 +146,7 @@ def _open_file(path: Path, max_bad: float) -> Source:
         return Arrays(str(path), {path.name: read_idx(path)})
     if is_picture_name(path.name):
         return Folder(path.parent, (Path(path.name),), max_bad=max_bad)
-    ends = ", ".join((".npz", ".npy", "-ubyte[.gz]", *FORMATS))
+    ends = ", ".join((".npz", ".npy", "-ubyte[.gz]", TAR, *FORMATS))
     raise DataError(f"{printable(str(path))} is no data that isthmus reads. Its name must end in one of {ends}.")
 
 

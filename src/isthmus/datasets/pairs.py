@@ -55,7 +55,8 @@ class Pairs:
 
     @classmethod
     def _of_folders(cls, damaged: Folder, clean: Folder) -> Pairs:
-        if damaged.root.resolve() == clean.root.resolve() and damaged.files == clean.files:
+        places = [(folder.url, folder.root.resolve(), folder.files) for folder in (damaged, clean)]
+        if places[0] == places[1]:
             raise UsageError(f"The degraded and the clean pictures are the same: {damaged.title}.")
         single = len(damaged.files) == len(clean.files) == 1
         partners = {_name(file, single): file for file in clean.files}
@@ -67,7 +68,7 @@ class Pairs:
             )
         known = {clean_file for _, clean_file in matched} | {file for file, _ in matched}
         alone = [
-            Skipped(str(file), f"{printable(str(source.root / file))} has no partner of the same name in {other.title}.")
+            Skipped(str(file), f"{printable(source.store.name_of(file))} has no partner of the same name in {other.title}.")
             for source, other in ((damaged, clean), (clean, damaged))
             for file in source.files
             if file not in known
@@ -89,13 +90,20 @@ class Pairs:
 
     def each(self, split: str = "all") -> Iterator[tuple[str, Array | Skipped]]:
         """Read pairs `(2C, H, W)`; what does not fit together is skipped, and said why."""
-        for skipped in self.alone:
-            yield skipped.name, skipped
         for (name, damaged), (_, clean) in zip(self.damaged.each(split), self.clean.each(split), strict=True):
             if isinstance(damaged, Skipped) or isinstance(clean, Skipped):
                 yield name, damaged if isinstance(damaged, Skipped) else clean
             else:
                 yield name, _together(name, damaged, clean)
+        for skipped in self.alone:
+            yield skipped.name, skipped
+
+    def one(self, place: int, split: str = "all") -> Array:
+        """Read a pair again; see `Source.one`."""
+        pair = _together("", self.damaged.one(place, split), self.clean.one(place, split))
+        if isinstance(pair, Skipped):
+            raise DataError(pair.reason)
+        return pair
 
     def read(self, split: str = "all", size: tuple[int, int] | None = None) -> Dataset:
         """Read pairs in one size; see `Source.read`."""
@@ -113,7 +121,7 @@ class Pairs:
         if not images:
             raise DataError(f"None of the pairs can be used: {skipped[0].reason}")
         channels, dtype = max(map(len, images)), widest([image.dtype for image in images])
-        stacked = np.stack([resize(alike(pair, channels, dtype), size) for pair in images])
+        stacked = np.stack([alike(resize(pair, size), channels, dtype) for pair in images])
         return hold_out(Dataset(images=stacked, title=self.title, names=tuple(names), skipped=tuple(skipped)), split)
 
     def rewrite(

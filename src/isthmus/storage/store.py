@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from isthmus.errors import DataError, IsthmusError, UsageError, printable, require
 from isthmus.storage.atomic import check_output, write_whole
@@ -81,8 +81,8 @@ class Store:
                 found = [path[len(top) :].lstrip("/") for path in self._system().find(self._path(below))]
         return sorted(name for name in found if not any(part.startswith(".") for part in PurePosixPath(name).parts))
 
-    def read(self, name: str | Path) -> bytes:
-        """Return a file's content.
+    def read(self, name: str | Path, start: int = 0, end: int | None = None) -> bytes:
+        """Return a file's content, or the bytes from `start` to `end`, as far as there are some.
 
         Raises:
             DataError: If it cannot be read.
@@ -90,11 +90,26 @@ class Store:
         whole = self.name_of(name)
         with self._reading(whole):
             if self.is_remote:
-                content: bytes = self._system().cat_file(self._path(name))
+                part = {} if not start and end is None else {"start": start, "end": end}
+                content: bytes = self._system().cat_file(self._path(name), **part)
                 return content
-            if Path(whole).exists() and not Path(whole).is_file():
+            with self.open(name) as file:
+                file.seek(start)
+                return file.read(-1 if end is None else end - start)
+
+    @contextlib.contextmanager
+    def open(self, name: str | Path) -> Iterator[BinaryIO]:
+        """Open a file to read in it; of a URL, what is read is fetched, in blocks.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        whole = self.name_of(name)
+        with self._reading(whole):
+            if not self.is_remote and Path(whole).exists() and not Path(whole).is_file():
                 raise DataError(f"{printable(whole)} is not a regular file.")
-            return Path(whole).read_bytes()
+            with self._system().open(self._path(name)) if self.is_remote else open(whole, "rb") as file:
+                yield file
 
     def write(self, name: str | Path, content: bytes) -> None:
         """Write a file, whole or not at all; what is there is replaced.

@@ -1,4 +1,4 @@
-"""Batches on the device: images of a dataset as floats, whole or cropped from larger ones."""
+"""Batches on the device: images of a dataset as floats, whole or cropped from larger ones, in memory or read ahead."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from isthmus.datasets import Dataset, Patches
-from isthmus.imaging.arrays import to_unit
+from isthmus.datasets import Dataset, Images, Patches
+from isthmus.imaging.arrays import Array, to_unit
 
 
 class Batches(Protocol):
@@ -18,30 +18,36 @@ class Batches(Protocol):
         """Return the images of some numbers `(B,)`, `(B, C, H, W)` float32 in [0, 1]; the same seed gives the same."""
 
 
-def make_batches(dataset: Dataset | Patches, device: torch.device) -> Batches:
+def make_batches(dataset: Dataset | Images | Patches, device: torch.device) -> Batches:
     """Return what supplies a data set's images on a device."""
-    return _Cut(dataset, device) if isinstance(dataset, Patches) else _WholeImages(dataset, device)
+    return _InMemory(dataset, device) if isinstance(dataset, Dataset) else _Cut(dataset, device)
 
 
-class _WholeImages:
+class _InMemory:
     """All images on the device, as bytes where they are bytes: a batch is a slice, and nothing is read twice."""
 
     def __init__(self, dataset: Dataset, device: torch.device):
-        images = dataset.images
-        self.images = torch.tensor(images if images.dtype == "uint8" else to_unit(images)).to(device)
+        self.images = _compact(dataset.images).to(device)
 
     def batch(self, numbers: Tensor, seed: int) -> Tensor:
         """Return whole images; there is no chance in it."""
-        chosen = self.images.index_select(0, numbers)  # ten times faster than images[numbers]
-        return chosen.div(255) if chosen.dtype == torch.uint8 else chosen  # float32 in one pass
+        return _as_floats(self.images.index_select(0, numbers))  # ten times faster than images[numbers]
 
 
 class _Cut:
-    """Squares cut from pictures of any size."""
+    """Images that are read from files, or squares cut from pictures."""
 
-    def __init__(self, patches: Patches, device: torch.device):
-        self.patches, self.device = patches, device
+    def __init__(self, dataset: Images | Patches, device: torch.device):
+        self.dataset, self.device = dataset, device
 
     def batch(self, numbers: Tensor, seed: int) -> Tensor:
-        """Return squares."""
-        return torch.from_numpy(to_unit(self.patches.cut(numbers.tolist(), seed))).to(self.device)
+        """Return images or squares."""
+        return _as_floats(_compact(self.dataset.cut(numbers.tolist(), seed)).to(self.device))
+
+
+def _compact(images: Array) -> Tensor:
+    return torch.tensor(images if images.dtype == "uint8" else to_unit(images))
+
+
+def _as_floats(images: Tensor) -> Tensor:
+    return images.div(255) if images.dtype == torch.uint8 else images  # float32 in one pass

@@ -47,6 +47,13 @@ def is_first() -> bool:
     return not under_launcher() or os.environ.get("RANK", os.environ["LOCAL_RANK"]) == "0"
 
 
+def processes_here(devices: int) -> int:
+    """Return how many processes train on this machine, where `devices` are to be started unless a launcher has."""
+    if not under_launcher():
+        return max(1, devices)
+    return int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
+
+
 def local_device(name: str) -> str:
     """Return the device of this process, where each has a GPU of its own."""
     on_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
@@ -71,7 +78,7 @@ class Processes:
         here, everywhere = count, count
         if under_launcher():
             everywhere = int(os.environ["WORLD_SIZE"])
-            here = int(os.environ.get("LOCAL_WORLD_SIZE", everywhere))
+            here = processes_here(count)
         if count < 1 or (accelerator == "mps" and everywhere > 1):
             raise UsageError(f"`devices` is {count if count < 1 else everywhere}. Accepted are 1 or more; on mps, 1.")
         if accelerator == "cuda" and here > torch.cuda.device_count():

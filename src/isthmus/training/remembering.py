@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.datasets import Dataset, Patches
+from isthmus.datasets import Dataset, Images, Patches
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.inference.density import CodeDensity
 from isthmus.inference.novelty_statistics import FIT_CODES, MAX_NUMBERS, TrainingStatistics
@@ -17,7 +17,7 @@ GAIN_IMAGES = 64
 """Held-out images on which the gain of a model that restores is measured, at most."""
 
 
-def compare_later(model: Model, dataset: Dataset | Patches, usual: Array) -> None:
+def compare_later(model: Model, dataset: Dataset | Images | Patches, usual: Array) -> None:
     """Fit the model's statistics to training images and held-out ones, as the model will get them: not prepared.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.datasets import MAX_BAD, Data, open_pairs, training_data
+from isthmus.datasets import MAX_BAD, Data, Room, open_pairs, training_data
 from isthmus.errors import UsageError, printable
 from isthmus.inference.device import memory_errors
 from isthmus.model import Model, load
@@ -20,7 +20,7 @@ from isthmus.recipes.photographs import corruption_for, start_for, suited
 from isthmus.storage.atomic import check_output, resumable
 from isthmus.storage.run_dir import Run
 from isthmus.training.callbacks import Callback, ProgressBar, can_draw
-from isthmus.training.distributed import is_first, local_device, losses_told
+from isthmus.training.distributed import is_first, local_device, losses_told, processes_here
 from isthmus.training.stopping import stop_requests
 from isthmus.training.trainer import VALIDATION_IMAGES, Trainer
 
@@ -75,6 +75,8 @@ def train(
     devices: int = 1,
     data_dir: str | Path | None = None,
     max_bad: float = MAX_BAD,
+    memory: int | None = None,
+    disk: int | None = None,
     checkpoint_seconds: float = 10.0,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
@@ -85,7 +87,8 @@ def train(
     The keywords from `task` to `seed` are the fields of `Recipe`, which says what each means; None keeps the recipe's value.
 
     Args:
-        data: The images: a folder, a file, a name such as "mnist", an array or tensor, a list of images, or a torch Dataset.
+        data: The images: a folder, a URL, shards, a file, a name such as "mnist", an array or tensor, a list of images, or a torch
+            Dataset.
         recipe: A recipe, the name of a preset such as "features", or a JSON file; by default, an empty one.
         clean: For the task pairs: the clean images, with the same names as the degraded ones, or in the same order.
         init_from: A model file, or the name of a model that ships, whose weights are the first ones, as far as shapes agree.
@@ -97,6 +100,9 @@ def train(
             call `train` from a script, or use `torchrun`, which counts them itself.
         data_dir: Folder with named datasets.
         max_bad: Largest share of a folder's images that may be unreadable; isthmus skips and logs them.
+        memory: Bytes that decoded pictures may take in memory; by default, a quarter of it. The result is the same.
+        disk: Bytes that those which do not fit may take in a file for temporary data; by default, half of what is free. Pictures
+            beyond it are read and decoded whenever they are wanted.
         checkpoint_seconds: Time between checkpoints.
         callbacks: Called during the training.
         progress: Whether to show progress on stderr; by default, on a terminal and in a notebook.
@@ -131,7 +137,8 @@ def train(
     named = chosen.model is not None
     chosen = suited(chosen, source.sizes())
     patch, upright = chosen.complete().patch or 0, NETWORKS[chosen.network].upright
-    dataset, held_out = training_data(source, chosen.size, patch, VALIDATION_IMAGES, upright=upright)
+    room = Room.of(memory, disk, processes_here(devices))
+    dataset, held_out = training_data(source, chosen.size, patch, VALIDATION_IMAGES, upright=upright, room=room)
     for skipped in dataset.skipped:
         LOG.warning("Skipped: %s", skipped.reason)
     if held_out.not_apart:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from isthmus.datasets import Dataset, Patches
+from isthmus.datasets import Dataset, Images, Patches
 from isthmus.errors import DivergenceError, Interrupted, ModelFileError, UsageError, printable
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.model import Model, load
@@ -83,7 +83,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        dataset: Dataset | Patches,
+        dataset: Dataset | Images | Patches,
         held_out: Dataset,
         *,
         device: str = "auto",
