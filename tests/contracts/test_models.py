@@ -70,7 +70,7 @@ def test_an_any_size_model_takes_sizes_that_it_was_not_built_for(name, shape):
 )
 @pytest.mark.parametrize("hidden", [(9,), (9, 8), (9, 8, 7)], ids=len)
 def test_a_picture_in_tiles_shows_no_seam(name, hidden, monkeypatch):
-    model = born(name, (1, 28, 28), hidden=hidden, code_kind="linear")
+    model = born(name, (1, 28, 28), hidden=hidden, code=9, code_kind="linear")
     picture = some(1, (1, 150, 131))
     whole = model.engine.restore_inputs(picture)
     assert whole.std() > 0.01
