@@ -66,6 +66,10 @@ class Loss:
             return errors.sum(1)
         return errors.sum(1) / beta + errors.shape[1] * self.log_volume(beta)
 
+    def as_error(self, value: float) -> float:
+        """Return the error, 0 or more, that a value of the loss stands for: of two, one may be so many times the other."""
+        return value
+
     def start(self, mean: Tensor) -> Tensor:
         """Return the output that a model begins with, where the images' mean is `mean` `(C,)`."""
         return mean.clamp(1e-3, 1 - 1e-3).logit() if self.logits else mean
@@ -101,6 +105,10 @@ class PsnrLoss(Loss):
         squared = functional.mse_loss(output.float(), clean, reduction="none").flatten(1).mean(1, keepdim=True)
         ratio: Tensor = (squared + SMALLEST_MSE).log10()
         return ratio if reduction == "none" else ratio.mean()
+
+    def as_error(self, value: float) -> float:
+        """Return the mean squared error."""
+        return float(10**value)
 
 
 AB_SCALE = 110.0

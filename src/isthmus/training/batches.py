@@ -1,4 +1,4 @@
-"""Batches on the device: images of a dataset as floats, whole or cropped from larger ones, in memory or read ahead."""
+"""Batches on the device: images of a dataset as floats, whole or cropped from larger ones, in memory or read again."""
 
 from __future__ import annotations
 

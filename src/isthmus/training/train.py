@@ -27,11 +27,11 @@ from isthmus.training.trainer import VALIDATION_IMAGES, Trainer
 LOG = logging.getLogger(__name__)
 
 FAR = 2.0
-"""A training whose last loss is so many times its first one has failed."""
+"""A training whose last error is so many times its first one has failed."""
 
 _UNUSED = (
-    " It was trained otherwise, so %s is not used. To train further, name it as `init_from` with another `out`; "
-    "to start over, pass `overwrite=True`."
+    " It was trained with other values of %s. To train it further, pass it as `init_from`, with another `out`; to start over, "
+    "pass `overwrite=True`."
 )
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
@@ -206,13 +206,14 @@ def _report_gain(model: Model) -> None:
     if after > before:
         LOG.info("%s: %.2f dB better.", text, after - before)
     else:
-        LOG.warning('%s: the model makes them worse. Train for longer, on more images, or with `model="photographic"`.', text)
+        other = "" if model.recipe.network == "photographic" else ', or with `model="photographic"`'
+        LOG.warning("%s: the model makes them worse. Train for longer, on more images%s.", text, other)
 
 
 def _report_course(model: Model, first: float | None) -> None:
     """Warn of a training that ended far above where it began."""
     last = model.info.history[-1]["held_out_loss"] if model.info.history else 0
-    if first is not None and last > FAR * first:
+    if first is not None and model.loss.as_error(last) > FAR * model.loss.as_error(first):
         LOG.warning(
             "The loss began at %.4g and ended at %.4g: the model has learned nothing. Try a lower `learning_rate` than %g.",
             first,
