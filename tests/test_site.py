@@ -77,3 +77,11 @@ def test_every_public_function_has_an_example_on_the_page_of_the_api():
     code = "\n".join(re.findall(r"^```py(?:thon)?\n(.*?)^```", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE | re.DOTALL))
     functions = [name for name in isthmus.__all__ if type(getattr(isthmus, name)).__name__ == "function"]
     assert [name for name in functions if f"isthmus.{name}(" not in code and not name.startswith("register_")] == []
+
+
+def test_the_formula_is_drawn_and_no_page_asks_another_machine(site, page):
+    for path in site.rglob("*.html"):
+        assert not re.search(r"<(script|link|img)[^>]*(src|href)=.(https?:)?//(?!isthmus)", path.read_text()), path
+    page.goto((site / "notebooks" / "chapter.html").as_uri())
+    box = page.locator("math munderover").first.bounding_box()
+    assert box["height"] > 1.5 * page.locator("math mfrac mi").first.bounding_box()["height"]  # a sum with its bounds

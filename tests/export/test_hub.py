@@ -15,6 +15,9 @@ import pytest
 import isthmus
 from isthmus.export.model_card import model_card
 
+IMPATIENT = "import time; time.sleep = lambda seconds: None; from isthmus.cli import main; main()"
+"""The command line, without the library's waits of up to 8 seconds before it tries again."""
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -93,7 +96,7 @@ def hub():
 def command(hub, tmp_path):
     """Return what runs isthmus with the hub as its only one; the library reads its settings when it is imported."""
 
-    def command(*arguments, token="right"):
+    def command(*arguments, token="right", patient=True):
         environment = {
             "PATH": "/usr/bin:/bin",
             "HF_ENDPOINT": hub.address,
@@ -102,7 +105,8 @@ def command(hub, tmp_path):
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
-        line = [sys.executable, "-m", "isthmus", *map(str, arguments)]
+        how = ["-m", "isthmus"] if patient else ["-c", IMPATIENT]
+        line = [sys.executable, *how, *map(str, arguments)]
         done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
         return done.returncode, done.stdout, done.stderr
 
@@ -150,7 +154,7 @@ def test_what_a_hub_refuses_is_told(hub, command, model_files, tmp_path):
     assert (status, err) == (4, "isthmus: anna/other is not a model file of isthmus (no safetensors header).\n")
     hub.shutdown()
     hub.server_close()
-    status, _, err = command("pull", "anna/digits", "--out", out)
+    status, _, err = command("pull", "anna/digits", "--out", out, patient=False)
     assert status == 1
     assert err.startswith("isthmus: The hub cannot be reached for anna/digits")
     assert not out.exists()

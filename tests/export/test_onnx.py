@@ -25,7 +25,7 @@ def run_onnx(path, images):
     return session.run(None, {session.get_inputs()[0].name: np.asarray(images, np.float32)})[0]
 
 
-@pytest.mark.parametrize("task", ["denoise", "colorize", "upscale", "repair"])
+@pytest.mark.parametrize("task", ["denoise", "colorize", "upscale"])
 def test_photographic_models_take_any_size_and_number(photographic, task, tmp_path):
     model = photographic[task]
     model.engine.bfloat16, before = False, model.engine.bfloat16

@@ -35,7 +35,7 @@ def begin(address, paths, budget, name="mine", **fields):
 
 
 def test_a_training_is_watched_stopped_goes_on_and_gives_a_model(address, pictures, tmp_path):
-    begin(address, sorted(pictures.glob("*.png")), "30s")
+    begin(address, sorted(pictures.glob("*.png")), "15s")
     end = time.monotonic() + 300
     while not HTTP.get(f"{address}/api/trainings/mine").json()["examples"] and time.monotonic() < end:
         time.sleep(0.2)
