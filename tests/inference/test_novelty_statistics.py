@@ -8,6 +8,7 @@ from isthmus.evaluation.novelty import novelty
 from isthmus.inference.density import CodeDensity
 from isthmus.inference.novelty_statistics import MAX_NUMBERS, TrainingStatistics
 from isthmus.model import Model
+from isthmus.training import remembering
 
 
 def cone(count=4000, seed=0):
@@ -99,3 +100,12 @@ def test_a_density_belongs_to_codes_of_one_shape(conv):
     for shape in ((5, 8, 2, 8), (5, 8, 4, 5), (5, 128)):  # the first and the last have as many numbers
         with pytest.raises(isthmus.DataError, match="or the training images had another size"):
             conv.density(shape)
+
+
+def test_large_images_are_compared_in_bounded_memory(small_digits, monkeypatch):
+    seen, fit = [], CodeDensity.fit
+    monkeypatch.setattr(CodeDensity, "fit", lambda codes, seed: seen.append(len(codes)) or fit(codes, seed))
+    for values in (remembering.FIT_VALUES, 50 * 14 * 14):
+        monkeypatch.setattr(remembering, "FIT_VALUES", values)
+        isthmus.train(small_digits, model="dense", code=4, epochs=1, device="cpu")
+    assert seen == [180, 45]  # all of them; every fourth

@@ -13,6 +13,9 @@ from isthmus.inference.novelty_statistics import FIT_CODES, MAX_NUMBERS, Trainin
 from isthmus.model import Model
 from isthmus.recipes.degradation import Sample
 
+FIT_VALUES = 1 << 24
+"""Numbers of the training images that are compared at most, which bounds memory: 20,000 digits have fewer."""
+
 GAIN_IMAGES = 64
 """Held-out images on which the gain of a model that restores is measured, at most."""
 
@@ -27,7 +30,8 @@ def compare_later(model: Model, dataset: Dataset | Images | Patches, usual: Arra
     """
     recipe, shape = model.recipe, model.code_shape()
     small = math.prod(shape) <= MAX_NUMBERS and not model.architecture.working_size  # of a whole picture, codes tell little
-    images = dataset.some(FIT_CODES if small else 1, recipe.seed).images
+    count = min(FIT_CODES, max(2, FIT_VALUES // math.prod(model.image_shape))) if small else 1
+    images = dataset.some(count, recipe.seed).images
     known, others = (model.degradation.at_inference(to_unit(some), recipe.seed) for some in (images, usual))
     density = None
     if len(known) > 1 and small:
