@@ -119,3 +119,12 @@ def printable(name: str | bytes) -> str:
     text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(error: object) -> str:
+    r"""Return what an error of another library says as part of a sentence: one printable line, short, without its full stop.
+
+    >>> one_line(ValueError("bad\nheader b'\x00'."))
+    "bad header b'\\x00'"
+    """
+    return printable(" ".join(str(error).split()))[:300].rstrip(".") or type(error).__name__

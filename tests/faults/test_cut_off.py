@@ -140,3 +140,29 @@ def test_05_an_interlaced_png_that_inflates_beyond_its_size_takes_no_memory():
     assert decode_picture(content, "a.png").pixels.tolist() == [[[0x1234]]]
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
+
+
+def test_what_a_library_says_of_damage_stays_one_short_line(tmp_path):
+    """zipfile's message holds whatever lies where a member's name should be."""
+    path = tmp_path / "digits.npz"
+    np.savez(path, images=np.zeros((4, 8, 8), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[26:28] = (4000).to_bytes(2, "little")  # the length of the name
+    path.write_bytes(content + bytes(4000))
+    with pytest.raises(DataError) as refused:
+        read_npz(path)
+    assert "is not a NumPy file, or is damaged" in str(refused.value)
+    assert len(str(refused.value)) < 300 + len(str(path)) + 60
+    assert str(refused.value).isprintable()
+
+
+def test_a_palette_without_three_colors_is_refused(tmp_path):
+    path = tmp_path / "palette.tif"
+    colors = np.zeros((3, 256), np.uint16)
+    tifffile.imwrite(path, np.zeros((12, 16), np.uint8), photometric="palette", colormap=colors)
+    content = path.read_bytes()
+    tag = b"\x40\x01\x03\x00"  # ColorMap, SHORT
+    assert content.count(tag + (768).to_bytes(4, "little")) == 1
+    path.write_bytes(content.replace(tag + (768).to_bytes(4, "little"), tag + (8).to_bytes(4, "little")))
+    with pytest.raises(DataError, match="lacks its colors"):
+        decode_picture(path.read_bytes(), path.name)

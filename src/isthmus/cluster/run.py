@@ -19,7 +19,7 @@ from isthmus.datasets import Rewritten, Skipped
 from isthmus.datasets.base import OnProgress
 from isthmus.datasets.folder import Folder
 from isthmus.datasets.rewriting import of_one_file
-from isthmus.errors import Interrupted, IsthmusError, printable
+from isthmus.errors import Interrupted, IsthmusError, one_line, printable
 from isthmus.storage.atomic import resumable
 
 MOST_TOGETHER, TASKS_PER_WORKER = 32, 16
@@ -73,7 +73,7 @@ class _Worker:
         except IsthmusError as error:
             found = {"outcome": FAILED if of_one_file(error) else STOPPED, "reason": str(error)}
         except Exception as error:  # one odd file does not end a million others
-            found = {"outcome": FAILED, "reason": f"{printable(name)}: {type(error).__name__}: {printable(str(error))[:300]}"}
+            found = {"outcome": FAILED, "reason": f"{printable(name)}: {type(error).__name__}: {one_line(error)}"}
         seconds = time.perf_counter() - began
         return {"path": text(name), "name": os.fsencode(name), "seconds": seconds, "worker": self.name} | found
 

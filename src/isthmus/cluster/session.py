@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from isthmus.errors import Interrupted, UsageError, printable, require
+from isthmus.errors import Interrupted, UsageError, one_line, printable, require
 
 OBJECT_STORE_BYTES = 128 << 20
 """Shared memory of a cluster on this machine: names go through it, and no pictures."""
@@ -120,7 +120,7 @@ class Cluster:
                 raise UsageError(self._unreachable(error)) from None
 
     def _unreachable(self, error: Exception) -> str:
-        reason = printable(" ".join(str(error).split()))[:200].rstrip(".")
+        reason = one_line(error)
         if self.processes:
             return f"Ray does not start on this machine: {reason}. Leave out `cluster`, or try again when it is less busy."
         return (

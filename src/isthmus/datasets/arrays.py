@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from isthmus.datasets.base import SPLITS, Change, Dataset, OnProgress, Rewritten, Skipped, hold_out
-from isthmus.errors import DataError, UsageError, printable
+from isthmus.errors import DataError, UsageError, one_line, printable
 from isthmus.imaging.arrays import Array, Layout, check_values, resize
 from isthmus.storage.atomic import check_output, write_whole
 
@@ -215,7 +215,7 @@ def read_npz(path: Path) -> dict[str, Array]:
 def _not_numpy(path: Path, error: Exception) -> DataError:
     if "allow_pickle" in str(error) or "Object arrays" in str(error):
         return DataError(f"{printable(str(path))} holds Python objects, which could run code: isthmus reads numbers only.")
-    return DataError(f"{printable(str(path))} is not a NumPy file, or is damaged: {printable(str(error))}.")
+    return DataError(f"{printable(str(path))} is not a NumPy file, or is damaged: {one_line(error)}.")
 
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:

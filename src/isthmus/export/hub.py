@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import IsthmusError, ModelFileError, UsageError, printable
+from isthmus.errors import IsthmusError, ModelFileError, UsageError, one_line, printable
 from isthmus.export.model_card import model_card
 from isthmus.model import Model, load
 from isthmus.report import figures
@@ -111,6 +111,4 @@ def _sentence(error: Exception, name: str) -> IsthmusError:
         return IsthmusError(f"The hub answered {response.status_code} for {name}. {advice}.")
     if isinstance(error, errors.LocalTokenNotFoundError):
         return IsthmusError(f"Uploading {name} needs a login. Log in with `hf auth login`.")
-    return IsthmusError(
-        f"The hub cannot be reached for {name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-    )
+    return IsthmusError(f"The hub cannot be reached for {name}: {one_line(error)}.")

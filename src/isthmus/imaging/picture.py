@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from isthmus.errors import DataError, printable
+from isthmus.errors import DataError, one_line, printable
 from isthmus.imaging.camera import PACKAGES, has_camera, read_camera, write_heic
 from isthmus.imaging.content import MAX_PIXELS, TOO_LARGE, Coding, Picture, quiet_libraries, to_type
 from isthmus.imaging.deep import MOST_BITS, bits_of, check_avif, is_deep, read_deep, write_deep
@@ -91,15 +91,11 @@ def decode_picture(content: bytes, name: str) -> Picture:
         accepted = ", ".join(sorted({suffix[1:] for suffix in FORMATS}))
         raise DataError(f"{name} is not a picture in a known format ({accepted}).") from None
     except OSError as error:
-        raise DataError(f"{name} cannot be read: {_line(error.strerror or error)}.") from None
+        raise DataError(f"{name} cannot be read: {one_line(error.strerror or error)}.") from None
     except MemoryError:
         raise DataError(f"{name} takes more memory than there is.") from None
     except Exception as error:  # decoders raise what they like on damaged files: ValueError, SyntaxError, struct.error, ...
-        raise DataError(f"{name} is damaged: {_line(error) or type(error).__name__}.") from None
-
-
-def _line(error: object) -> str:
-    return printable(" ".join(str(error).split())).rstrip(".")[:300]
+        raise DataError(f"{name} is damaged: {one_line(error)}.") from None
 
 
 def _decode(content: bytes, name: str) -> Picture:
@@ -194,7 +190,7 @@ def encode_picture(picture: Picture, name: str, quality: int = 0) -> bytes:
     except DataError:
         raise
     except Exception as error:  # as coders do
-        raise DataError(f"Cannot write {printable(name)} as {kind}: {_line(error) or type(error).__name__}.") from None
+        raise DataError(f"Cannot write {printable(name)} as {kind}: {one_line(error)}.") from None
 
 
 def _encode(picture: Picture, kind: str, quality: int) -> bytes:

@@ -156,7 +156,7 @@ def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...],
     coding = Coding()
     black = None
     if photometric == PALETTE:
-        if page.colormap is None:
+        if page.colormap is None or np.ndim(page.colormap) != 2 or len(page.colormap) != 3:
             raise DataError("a TIFF of a palette lacks its colors.")
         table = np.asarray(page.colormap, np.uint16).T
         if not (table & 255).any() or not (table % 257).any():

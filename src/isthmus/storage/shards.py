@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PureWindowsPath
 from typing import Any, NamedTuple
 
-from isthmus.errors import DataError, UsageError, printable
+from isthmus.errors import DataError, UsageError, one_line, printable
 from isthmus.storage.store import Store
 
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -73,7 +73,7 @@ def members(store: Store, shard: str) -> Iterator[tuple[str, Member]]:
             rest = file.read(1 << 20)
         except tarfile.TarError as error:
             raise DataError(
-                f"{printable(whole)} is damaged, or no tar archive without compression: {error}. Make it anew."
+                f"{printable(whole)} is damaged, or no tar archive without compression: {one_line(error)}. Make it anew."
             ) from None
         if not rest or rest.strip(b"\0"):
             problem = "goes on with what is no file" if rest else "ends without the mark of an end: it may be cut off"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from isthmus.errors import DataError, IsthmusError, UsageError, printable, require
+from isthmus.errors import DataError, IsthmusError, UsageError, one_line, printable, require
 from isthmus.storage.atomic import check_output, write_whole
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,3}(?!/)(.*)", re.DOTALL)
@@ -123,7 +123,7 @@ class Store:
         try:
             self._system().pipe_file(self._path(name), content)
         except Exception as error:  # each protocol has its own
-            raise IsthmusError(f"Cannot write {printable(self.name_of(name))}: {_line(error)}.") from error
+            raise IsthmusError(f"Cannot write {printable(self.name_of(name))}: {one_line(error)}.") from error
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no mistake."""
@@ -162,9 +162,9 @@ class Store:
         except IsthmusError:
             raise
         except OSError as error:
-            raise DataError(f"{printable(whole)} cannot be read: {error.strerror or _line(error)}.") from None
+            raise DataError(f"{printable(whole)} cannot be read: {error.strerror or one_line(error)}.") from None
         except Exception as error:  # each protocol has its own
-            raise DataError(f"{printable(whole)} cannot be read: {_line(error)}.") from None
+            raise DataError(f"{printable(whole)} cannot be read: {one_line(error)}.") from None
 
 
 @functools.cache
@@ -180,12 +180,8 @@ def _system(protocol: str) -> Any:
     try:
         return fsspec.filesystem(protocol, use_listings_cache=False)
     except ImportError as error:
-        raise UsageError(f"URLs with {protocol}:// need another package: {_line(error)}.") from None
+        raise UsageError(f"URLs with {protocol}:// need another package: {one_line(error)}.") from None
     except ValueError:
         raise UsageError(
             f"Unknown protocol {printable(protocol)}://. Accepted are s3://, gs://, file:// and others of fsspec."
         ) from None
-
-
-def _line(error: BaseException) -> str:
-    return printable(" ".join(str(error).split()) or type(error).__name__).rstrip(".")[:300]
