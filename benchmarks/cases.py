@@ -122,7 +122,7 @@ def outcomes(files: list[Path], verbs: list[str], out: Path, more: list[str]) ->
     pool.shutdown()
 
 
-isthmus.restore.load = functools.cache(isthmus.restore.load)  # loading takes longer than the rest
+vars(isthmus.restore)["load"] = functools.cache(isthmus.load)  # loading takes longer than the rest
 
 
 def outcome_of(path: Path, verb: str, target: Path, more: list[str]) -> tuple[str, Any]:

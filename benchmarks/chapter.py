@@ -154,7 +154,7 @@ def train_isthmus(name: str, epochs: int, digits: Digits) -> dict[str, Any]:
     """
     seconds: list[float] = []
     while len(seconds) < (SHORT_RUNS if seconds and seconds[0] < SHORT_SECONDS else 1):
-        trainer = Trainer(replace(CHAPTER[name].recipe, data="mnist", epochs=epochs), digits.train, digits.test, device="cpu")
+        trainer = Trainer(replace(CHAPTER[name].recipe, epochs=epochs), digits.train, digits.test, device="cpu")
         model = trainer.fit()
         seconds.append(model.info.train_seconds)
     clean = to_unit(digits.test.images)
@@ -168,18 +168,18 @@ class TrainerSteps:
     """The steps of isthmus's own trainer, without end."""
 
     def __init__(self, name: str, digits: Digits):
-        self.trainer = Trainer(replace(CHAPTER[name].recipe, data="mnist"), digits.train, digits.test, device="cpu")
+        self.trainer = Trainer(CHAPTER[name].recipe, digits.train, digits.test, device="cpu")
         self.trainer.model.network.train()
 
     def step(self) -> None:
-        self.trainer.state.position %= self.trainer.batches
+        self.trainer.state.position %= self.trainer.steps_per_epoch
         self.trainer.step()
 
 
 def measure_steps(name: str, digits: Digits) -> dict[str, Any]:
     """Return the median milliseconds of a step in plain PyTorch and in isthmus, taken in turn in this process."""
     ours = TrainerSteps(name, digits)
-    batch_size, bfloat16 = ours.trainer.recipe.batch_size, ours.trainer.model.engine.bfloat16
+    batch_size, bfloat16 = ours.trainer.batch_size, ours.trainer.model.engine.bfloat16
     images = torch.tensor(digits.train.images)
     loops: dict[str, PlainLoop | TrainerSteps] = {"torch float32": PlainLoop(name, images, batch_size=batch_size, bfloat16=False)}
     if bfloat16:

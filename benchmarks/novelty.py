@@ -52,7 +52,9 @@ def main() -> None:
     for digit in options.digits:
         known, new = train.images[train.labels != digit], test.labels == digit
         began = time.perf_counter()
-        scores = isthmus.train(known, epochs=options.epochs, **RECIPE).compare(test.images) | alternatives(known, test.images)
+        scores = isthmus.train(known, epochs=options.epochs, **RECIPE).novelty_scores(test.images) | alternatives(
+            known, test.images
+        )
         row = areas({k: v[~new] for k, v in scores.items()}, {k: v[new] for k, v in scores.items()})
         rows.append(row)
         print(json.dumps({"held_out": digit, **row, "seconds": round(time.perf_counter() - began, 1)}), flush=True)

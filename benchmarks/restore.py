@@ -53,9 +53,8 @@ def add_noise(clean: Array) -> Array:
 
 def train_for_a_moment(data_dir: Path, folder: Path) -> Path:
     """Return the file of a denoising model that has seen some digits once."""
-    digits, model = folder / "digits.npy", folder / "denoising.safetensors"
-    np.save(digits, read_digits(data_dir, "train", TRAINED_IMAGES))
-    train(replace(CHAPTER["denoising"].recipe, data=str(digits), epochs=1), out=model)
+    model = folder / "denoising.safetensors"
+    train(read_digits(data_dir, "train", TRAINED_IMAGES), replace(CHAPTER["denoising"].recipe, epochs=1), out=model)
     return model
 
 

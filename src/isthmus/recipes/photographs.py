@@ -41,7 +41,7 @@ JPEG = (
 
 SMALL = (
     "either(0.08 * blur((0.2, 0.8)), 0.92 * nothing) | downscale({factor}) | either(0.08 * gaussian-noise((0, 0.03)), "
-    "0.92 * nothing) | either(0.42 * nothing, 0.58 * jpeg((50, 98), subsampling='any'))"
+    "0.92 * nothing) | either(0.38 * nothing, 0.62 * jpeg((60, 96), subsampling='any'))"
 )
 """Small pictures, most of them saved as JPEG."""
 
