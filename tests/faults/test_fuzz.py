@@ -15,7 +15,7 @@ from isthmus.imaging.arrays import check_values
 from isthmus.imaging.picture import read_picture
 from isthmus.model import load
 
-fuzz = settings(max_examples=50, deadline=None, derandomize=True)
+fuzz = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 @st.composite

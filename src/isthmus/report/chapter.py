@@ -155,7 +155,7 @@ def _row(chapter: ChapterModel, model: Model, card: Scorecard) -> dict[str, Any]
 
 def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Dataset, test: Dataset) -> list[Section]:
     rows, budget = results["models"], results["budget"]
-    shared = f" The three trainings shared a budget of {budget}." if budget else ""
+    shared = f" Training and measuring the three shared a budget of {budget}." if budget else ""
     data = results["data"]
     schedule = {
         "ours": "Trained with isthmus's schedule: smaller batches, and a learning rate that rises and falls once.",
