@@ -81,7 +81,7 @@ def restored(pictures: Path, model: str, workers: int) -> dict[str, Any]:
             highest = max(highest, memory(watched))
             time.sleep(0.05 if not first else 1)
     seconds = time.monotonic() - began
-    count = sum(path.suffix == ".png" for path in out.rglob("*.*"))
+    count = sum(path.suffix in (".png", ".jpg") for path in out.rglob("*.*"))
     manifest = sum(path.stat().st_size for path in out.glob("_manifest/*"))
     shutil.rmtree(out.parent)
     return {
@@ -100,7 +100,7 @@ def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[st
         folder = Path(name)
         (folder / "photographs").mkdir()
         pixels = 0
-        for path in sorted(photographs.rglob("*.*"))[:48]:
+        for path in sorted(photographs.rglob("*.*"))[:96]:
             with Image.open(path) as image:
                 image.convert("RGB").save(folder / "photographs" / f"{path.stem}.png", compress_level=1)
                 pixels += image.width * image.height
