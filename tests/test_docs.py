@@ -38,8 +38,8 @@ ELSEWHERE = {
 """Commands that are run in another place, by how they begin."""
 
 SHORT = [
-    (r"--budget \S+", "--budget 1s"),
-    (r'budget="\w+"', 'budget="1s"'),
+    (r"--budget \S+", "--budget 2s"),
+    (r'budget="\w+"', 'budget="2s"'),
     (r"--epochs \d+", "--epochs 1"),
     (r"--bound-samples \d+", "--bound-samples 5"),
     (r"(--recipe (features|vae))", r"\1 --epochs 1"),
