@@ -26,6 +26,12 @@ from isthmus.storage import store
 hypothesis.settings.register_profile("isthmus", deadline=None)  # a loaded machine is slow, and right
 hypothesis.settings.load_profile("isthmus")
 
+CHROMIUM = "/usr/bin/chromium"
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -126,6 +132,20 @@ def model_files(tmp_path_factory, dense, conv, denoiser, vae, color):
     for name, model in {"dense": dense, "conv": conv, "denoiser": denoiser, "vae": vae, "color": color}.items():
         model.save(folder / f"{name}.safetensors")
     return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium; there is one for all tests, as a process can run only one Playwright."""
+    from playwright.sync_api import expect, sync_playwright
+
+    if not Path(CHROMIUM).exists():
+        pytest.skip("needs Debian's package chromium, which make test installs")
+    expect.set_options(timeout=60_000)  # a busy machine is slow, not broken
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -29,16 +29,10 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page():
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        pytest.skip("needs Debian's package chromium, which make test installs")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
-        yield browser.new_page(color_scheme="dark")
-        browser.close()
+def page(browser):
+    page = browser.new_page(color_scheme="dark")
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize(("word", "target"), WORDS.items())

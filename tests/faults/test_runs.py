@@ -136,7 +136,7 @@ def test_33_a_full_disk_leaves_the_old_output(small_disk, digits_npz, model_file
     assert [path.name for path in disk.iterdir()] == ["out.npy"]
 
 
-@pytest.mark.parametrize("name", ["conv"])  # with noise, and layers of every kind: what holds for it holds for dense ones
+@pytest.mark.parametrize("name", TRAININGS)
 def test_34_killed_at_any_moment_and_resumed_equals_uninterrupted(name, tmp_path, digits_npz, start):
     def train(out, *more):
         return start("train", digits_npz, "--out", out, *TRAININGS[name], "--quiet", *more)

@@ -1,34 +1,16 @@
-"""A server in a thread of this process, and a browser."""
+"""A server in a thread of this process, and its page in the browser."""
 
 import threading
-from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from isthmus.datasets import open_data
 from isthmus.web.app import create_app
 from isthmus.web.model_store import ModelStore
 from isthmus.web.security import Limits
 from isthmus.web.server import serve
-
-CHROMIUM = "/usr/bin/chromium"
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    if not Path(CHROMIUM).exists():
-        pytest.skip("needs Debian's package chromium, which make test installs")
-    expect.set_options(timeout=60_000)  # a busy machine is slow, not broken
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ class Loss:
         return errors.sum(1) / beta + errors.shape[1] * self.log_volume(beta)
 
     def as_error(self, value: float) -> float:
-        """Return the error, 0 or more, that a value of the loss stands for: of two, one may be so many times the other."""
+        """Return the error, 0 or more, that a value of the loss stands for, so that two of them can be compared by their ratio."""
         return value
 
     def start(self, mean: Tensor) -> Tensor:

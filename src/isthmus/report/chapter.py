@@ -31,7 +31,7 @@ from isthmus.training.validation import losses
 QUICK_DATA = "mnist-5k"
 QUICK_BUDGET = "60s"
 SHARES = {"dense": 0.08, "convolutional": 0.25, "denoising": 0.5}
-"""Of a budget, what each training gets; the rest is for measuring the models."""
+"""Of a budget, what each training gets; the rest goes towards measuring the models."""
 
 PROBED, QUICK_PROBED = slice(10_000), slice(None, None, 3)
 """Digits that the probes' classifiers are fitted on, and tested on."""
@@ -59,9 +59,9 @@ def reproduce(
     Args:
         out: The folder: `report.html`, its figures as PNGs, `results.json`, and three model files.
         quick: Train on the 5,000 digits that ship, in a minute.
-        budget: Time that training and measuring the three share, such as 60s (the default with `quick`) or 10m, instead of
-            epochs: five sixths of it are for training. How far they come depends on the machine. Starting and drawing are not
-            counted.
+        budget: Time for the three, such as 60s (the default with `quick`) or 10m, instead of epochs: five sixths of it for
+            training, which they share. How far they get depends on the machine. Loading, measuring and drawing take the rest,
+            or longer on a slow machine.
         as_in_the_book: Use the book's schedule (140 epochs in all).
         beyond: Also train a better denoiser, an upscaler and an inpainter of digits.
         data_dir: A folder with `mnist/*.gz`.
@@ -155,7 +155,7 @@ def _row(chapter: ChapterModel, model: Model, card: Scorecard) -> dict[str, Any]
 
 def _sections(results: dict[str, Any], models: dict[str, Model], train_set: Dataset, test: Dataset) -> list[Section]:
     rows, budget = results["models"], results["budget"]
-    shared = f" Training and measuring the three shared a budget of {budget}." if budget else ""
+    shared = f" The three trainings shared five sixths of a budget of {budget}." if budget else ""
     data = results["data"]
     schedule = {
         "ours": "Trained with isthmus's schedule: smaller batches, and a learning rate that rises and falls once.",

@@ -14,7 +14,7 @@ from isthmus.model import Model
 from isthmus.recipes.degradation import Sample
 
 FIT_VALUES = 1 << 24
-"""Numbers of the training images that are compared at most, which bounds memory: 20,000 digits have fewer."""
+"""Most pixel values of training images that the statistics are fitted to, which bounds memory; 20,000 digits have fewer."""
 
 GAIN_IMAGES = 64
 """Held-out images on which the gain of a model that restores is measured, at most."""
@@ -35,7 +35,7 @@ def compare_later(model: Model, dataset: Dataset | Images | Patches, usual: Arra
     known, others = (model.degradation.at_inference(to_unit(some), recipe.seed) for some in (images, usual))
     density = None
     if len(known) > 1 and small:
-        codes = model.encode(known[:: math.ceil(len(known) / FIT_CODES)])
+        codes = model.encode(known)
         if codes.shape[1:] == shape:  # upscaled images may be a little larger than the training images
             density = CodeDensity.fit(codes.reshape(len(codes), -1), recipe.seed)
     model.statistics = TrainingStatistics(errors=np.zeros(1, np.float32), density=density)

@@ -27,7 +27,7 @@ from isthmus.training.trainer import VALIDATION_IMAGES, Trainer
 LOG = logging.getLogger(__name__)
 
 FAR = 2.0
-"""A training whose last error is so many times its first one has failed."""
+"""A training has failed if its last error is more than this many times its first."""
 
 _UNUSED = (
     " It was trained with other values of %s. To train it further, pass it as `init_from`, with another `out`; to start over, "
