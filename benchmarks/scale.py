@@ -5,9 +5,10 @@
     python benchmarks/scale.py train --counts 1000 8000 64000 > docs/numbers/training.jsonl
     python benchmarks/scale.py names --counts 10000 100000 > docs/numbers/names.jsonl
 
-`measure` restores photographs with one process and with 1 and 2 workers, and small pictures (64 x 64 pixels, gray) with
-2 workers, each worker with one thread. Memory is the largest sum of what the processes have alone (PSS), read once a second. `page`
-prints tables: what was measured, and what follows for more pictures and machines; prices are assumptions, given with the table.
+`measure` restores photographs with one process without Ray, with 1 and 2 workers, and with two processes side by side, which
+shows what the machine allows; and small pictures (64 x 64 pixels, gray) with 2 workers. Each process has one thread. Memory is the
+largest sum of what the processes have alone (PSS), read once a second. `page` prints tables: what was measured, and what follows
+for more pictures and machines; prices are assumptions, given with the table.
 
 `train` trains on small pictures in a folder and in shards, with room for one megabyte of them and with room for all, and prints
 the highest memory of the process (PSS), and the images that it trained on in a second. `names` lists small pictures, reads their
@@ -67,11 +68,11 @@ def memory(process: psutil.Process) -> int:
 
 
 def restored(pictures: Path, model: str, workers: int) -> dict[str, Any]:
-    """Restore a folder; 0 workers are one process without Ray. Seconds do not include starting."""
+    """Restore a folder; 0 workers are one process without Ray, whose start counts as work, as it writes equal sizes together."""
     out = Path(tempfile.mkdtemp(dir=pictures.parent)) / "out"
     command = [sys.executable, "-m", "isthmus", "restore", model, str(pictures), "--out", str(out), "--device", "cpu"]
     command += ["--cluster", f"local[{workers}]"] if workers else []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ISTHMUS_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     began, first, highest, count = time.monotonic(), 0.0, 0, 0
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         watched = psutil.Process(process.pid)
@@ -88,10 +89,27 @@ def restored(pictures: Path, model: str, workers: int) -> dict[str, Any]:
         "workers": workers,
         "pictures": count,
         "seconds": round(seconds, 1),
-        "seconds_working": round(began + seconds - (first or began), 1),
+        "seconds_working": round(began + seconds - (first or began) if workers else seconds, 1),
         "memory_mb": round(highest / 1e6),
         "manifest_bytes": manifest,
     }
+
+
+def side_by_side(pictures: Path, model: str) -> dict[str, Any]:
+    """Restore half of a folder in each of two processes that know nothing of each other: what the machine itself allows."""
+    with tempfile.TemporaryDirectory(dir=pictures.parent) as name:
+        halves = [Path(name) / half for half in ("first", "second")]
+        for half in halves:
+            half.mkdir()
+        paths = sorted(pictures.iterdir())
+        for index, path in enumerate(paths):
+            os.link(path, halves[index % 2] / path.name)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "isthmus", "restore", model, "--device", "cpu", "--quiet"]
+        began = time.monotonic()
+        both = [subprocess.Popen([*command, str(half), "--out", f"{half}-out"], env=environment) for half in halves]
+        assert [process.wait() for process in both] == [0, 0]
+        return {"workers": "two processes side by side", "pictures": len(paths), "seconds": round(time.monotonic() - began, 1)}
 
 
 def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[str, Any]]:
@@ -108,6 +126,7 @@ def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[st
             for workers in (0, 1, 2):
                 row = restored(folder / "photographs", "denoise-color", workers)
                 yield {"what": "photographs", "run": run, "megapixels": round(pixels / 1e6, 1), **row}
+            yield {"what": "photographs", "run": run, **side_by_side(folder / "photographs", "denoise-color")}
         for count in counts:
             small_pictures(folder / f"small-{count}", count)
             yield {"what": "small", "run": 0, **restored(folder / f"small-{count}", "denoise-gray", 2)}
@@ -211,6 +230,8 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the lines of the tables."""
     yield "| pictures | workers | seconds, starting included | pictures a second, once started | memory, MB |"
     yield "|---|---|---|---|---|"
+    apart = [row["seconds"] for row in rows if "memory_mb" not in row]
+    rows = [row for row in rows if "memory_mb" in row]
     middle: dict[tuple[str, int, int], dict[str, Any]] = {}
     for key in dict.fromkeys((row["what"], row["pictures"], row["workers"]) for row in rows):
         same = [row for row in rows if (row["what"], row["pictures"], row["workers"]) == key]
@@ -222,6 +243,8 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     if {1, 2} <= set(photographs):
         ratio = photographs[1]["seconds_working"] / photographs[2]["seconds_working"]
         yield f"\nTwo workers restore photographs {ratio:.2f} times as fast as one."
+    if apart:
+        yield f"\nTwo processes side by side, which know nothing of each other, take {min(apart):.0f} seconds, starting included."
     many = [row for (what, _, _), row in middle.items() if what == "small"]
     if not many or 1 not in photographs:
         return

@@ -64,7 +64,7 @@ def main() -> None:
         (wheel,) = Path(folder).glob("*.whl")
         print(f"wheel: {wheel.stat().st_size / 1e6:.1f} MB")
     print(f"core: {megabytes(core):,.0f} MB, {len(core)} packages, of which torch {megabytes({'torch'}):,.0f} MB")
-    for extra in ("evaluate", "compress", "tune", "onnx", "hub", "camera", "track"):
+    for extra in ("evaluate", "compress", "tune", "onnx", "hub", "camera", "track", "cluster"):
         more = closure(own, extra) - core
         print(f"[{extra}]: {megabytes(more):,.0f} MB more, {len(more)} packages")
     direct = {Requirement(text).name.lower() for text in own} - {"isthmus"}

@@ -166,3 +166,13 @@ def test_a_palette_without_three_colors_is_refused(tmp_path):
     path.write_bytes(content.replace(tag + (768).to_bytes(4, "little"), tag + (8).to_bytes(4, "little")))
     with pytest.raises(DataError, match="lacks its colors"):
         decode_picture(path.read_bytes(), path.name)
+
+
+def test_a_size_of_many_numbers_is_refused_in_a_sentence():
+    """A tag holds as many numbers as it says; tifffile hands them all on."""
+    content = tiff(RGB)
+    width, length = (tag + b"\x01\x04\x00\x01\x00\x00\x00" for tag in (b"\x00", b"\x01"))  # one LONG each
+    assert content.count(width) == content.count(length + bytes((40, 0, 0, 0))) == 1
+    content = content.replace(width, width[:4] + (200).to_bytes(4, "little")).replace(length + b"\x28", length + b"\x00")
+    with pytest.raises(DataError, match=r"^a\.tif: a TIFF whose size is not two numbers is damaged\.$"):
+        decode_picture(content, "a.tif")

@@ -209,5 +209,7 @@ def test_a_file_that_holds_no_recipe_is_refused(content, message, tmp_path):
 
 
 def test_an_unknown_recipe_is_told_the_nearest():
+    with pytest.raises(UsageError, match=r"^'denoise' is a task, not a recipe\. Pass it as `task`\.$"):
+        find_recipe("denoise")
     with pytest.raises(UsageError, match=r"Unknown recipe 'feature'\. Did you mean 'features'\? There are: chapter-dense, "):
         find_recipe("feature")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, one_line
 from isthmus.imaging import notes
 from isthmus.imaging.arrays import Array, check_values, from_unit, to_unit
 from isthmus.imaging.color import cmyk_to_rgb, lab_to_rgb, rgb_to_cmyk, rgb_to_lab, ycbcr_to_rgb
@@ -78,6 +78,8 @@ def read_tiff(content: bytes) -> Picture:
             if place and page.subfiletype & 5:  # a smaller copy, or a mask of the page before it
                 left_out += 1
                 continue
+            if not (isinstance(page.imagelength, int) and isinstance(page.imagewidth, int)):  # a tag may hold many numbers
+                raise DataError("a TIFF whose size is not two numbers is damaged.")
             check_size(page.imagelength, page.imagewidth)
             pixels += page.imagelength * page.imagewidth
             if pixels > MAX_PIXELS:
@@ -99,7 +101,7 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
         name = getattr(page.photometric, "name", page.photometric)
         raise DataError(f"a TIFF whose color model is {name} is not read: save it as RGB or gray.")
     if page.imagedepth > 1 or not isinstance(bits, int) or page.dtype is None or page.dtype.kind == "c":
-        raise DataError(f"a TIFF of {bits} bits of type {page.dtype} and depth {page.imagedepth} is neither gray nor RGB.")
+        raise DataError(f"a TIFF of {one_line(bits)} bits of type {page.dtype} and depth {page.imagedepth} is neither gray nor RGB.")
     if photometric == YCBCR and page.compression == 1 and page.subsampling not in (None, (1, 1)):
         array, bits = _by_libtiff(content, page.index), 8
         photometric = RGB

@@ -10,6 +10,7 @@ from isthmus.errors import UsageError, lookup, printable
 from isthmus.recipes.chapter import CHAPTER
 from isthmus.recipes.photographs import COLORIZING
 from isthmus.recipes.recipe import Recipe
+from isthmus.recipes.tasks import TASKS
 
 PRESETS: dict[str, Recipe] = {
     **{f"chapter-{name}": chapter.recipe for name, chapter in CHAPTER.items()},
@@ -69,6 +70,8 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         UsageError: If there is no such name or file, or the file holds no recipe.
     """
+    if name in TASKS and name not in PRESETS:
+        raise UsageError(f"'{name}' is a task, not a recipe. Pass it as `task`.")
     if not name.endswith(".json"):
         return lookup("recipe", name, PRESETS)
     try:
