@@ -2,6 +2,8 @@
 
 The book's schedule is Adam at 1e-3, batch 200, for 20, 20 and 100 epochs. Ours takes smaller batches at a higher rate that
 rises and falls once, and needs a fraction of the epochs (docs/experiments.md has what was tried).
+
+Source: Menshawy (2018), Deep Learning By Example, Packt, chapter 13.
 """
 
 from dataclasses import dataclass, replace
