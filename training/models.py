@@ -90,7 +90,8 @@ def ship(path: Path, title: str, rows: list[dict[str, object]], taken: list[Phot
     model = isthmus.load(path, device="cpu")
     scores = [{key: value for key, value in row.items() if key not in ("part", "seconds_per_megapixel")} for row in rows]
     named = [str(source) for source in taken]
-    model.info = dataclasses.replace(model.info, data=model.info.data | {"title": title}, sources=named, scores=scores)
+    facts = {"data": model.info.data | {"title": title}, "sources": named, "scores": scores}
+    model.info = dataclasses.replace(model.info, **facts, repair_first=model.recipe.task == "upscale")
     model.save(FOLDER / path.name, half=True)
     print(f"{path.stem}: {(FOLDER / path.name).stat().st_size:,} bytes")
 

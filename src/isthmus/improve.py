@@ -1,7 +1,7 @@
 """What a picture needs, found out and done: noise is removed, JPEG artifacts are; what its owner must decide is suggested.
 
 The models that ship do all of it. How noisy a picture is, they tell by what the denoiser removes from a few crops: from a clean
-picture hardly anything. How strongly it was compressed, its JPEG tables tell.
+picture hardly anything. How strongly it was compressed, its JPEG tables tell, or its pixels, where it is no JPEG any more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from isthmus.datasets.folder import Folder
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.imaging.picture import Picture
+from isthmus.inference.jpeg_artifacts import REPAIRED_QUALITY, jpeg_quality
 from isthmus.restore import Restorer
 
 CROP_SIDE, CROPS = 192, 3
@@ -38,9 +39,6 @@ STRONG_NOISE = 8.0
 SOFT = 0.25
 """Correlation of neighbors above which noise is called soft: a camera or a program has smoothed it."""
 
-HIGHEST_QUALITY = 92
-"""JPEG quality up to which artifacts are worth repairing."""
-
 SAID = {"denoise": "Noise removed.", "repair": "JPEG artifacts removed."}
 """What is said of what was done."""
 
@@ -57,7 +55,7 @@ class Findings:
     soft: bool
     """Whether neighbors share the noise: a camera or a program has smoothed it. Else each pixel has its own."""
     jpeg_quality: int | None
-    """1 to 100, as the file's tables tell; None for another format."""
+    """1 to 100, as the file's tables tell, or the pixels of a file of another format; None where nothing tells it."""
     gray: bool
     """Whether it has no color."""
     size: tuple[int, int]
@@ -66,7 +64,7 @@ class Findings:
     @property
     def needs(self) -> tuple[str, ...]:
         """What it needs, in this order: "denoise", "repair", both or nothing."""
-        found = {"denoise": self.noise >= LEAST_NOISE, "repair": (self.jpeg_quality or 100) <= HIGHEST_QUALITY}
+        found = {"denoise": self.noise >= LEAST_NOISE, "repair": (self.jpeg_quality or 100) <= REPAIRED_QUALITY}
         return tuple(verb for verb, needed in found.items() if needed)
 
     @property
@@ -137,11 +135,11 @@ class Improver:
         image = picture.plain()
         removed = np.concatenate([self._removed(crop) for crop in crops(image)])  # (blocks, C, side, side)
         noise, neighbors = _measured(removed) if len(removed) else (0.0, 0.0)
-        is_jpeg = picture.coding.kind == "JPEG"
+        tables = picture.coding.options.get("quality") if picture.coding.kind == "JPEG" else None
         return Findings(
             noise=noise,
             soft=neighbors > SOFT,
-            jpeg_quality=int(picture.coding.options["quality"]) if is_jpeg else None,
+            jpeg_quality=int(tables) if tables else jpeg_quality(image),
             gray=len(image) == 1,
             size=(image.shape[1], image.shape[2]),
         )

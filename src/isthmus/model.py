@@ -6,6 +6,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from isthmus.inference.density import CodeDensity
 from isthmus.inference.device import choose_bfloat16, choose_device
 from isthmus.inference.engine import Engine, build_network, progress_reporter, to_array
 from isthmus.inference.inputs import InputSpec, change, times
+from isthmus.inference.jpeg_artifacts import without_artifacts
 from isthmus.inference.novelty_statistics import MAX_NUMBERS, TrainingStatistics, novelty_scores
 from isthmus.networks import NETWORKS
 from isthmus.networks.base import Network
@@ -73,6 +75,7 @@ class Model:
             device=where,
             bfloat16=choose_bfloat16(recipe.precision, self.architecture, where),
         )
+        self.repairer = load("repair", device=device) if self.info.repair_first else None
         self._checked = 0
 
     def restore(
@@ -86,15 +89,14 @@ class Model:
         on_progress: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
     ) -> Images:
-        """Undo the corruption that the model was trained to undo.
+        """Undo the corruption that the model was trained to undo; an upscaler that ships removes JPEG artifacts first.
 
         Args:
             images: An array or tensor `(H, W)`, `(H, W, C)`, `(n, H, W)`, `(n, C, H, W)` or `(n, H, W, C)` of uint8, uint16,
-                bool or floats in [0, 1] (noise may exceed them a little); a PIL image; the bytes of a picture file; a path; or a
-                list of them.
+                bool or floats in [0, 1] (noise may exceed them a little); a PIL image; a picture file's bytes or path; or a list.
             strength: From 0 (input, only resized and recolored as needed) to 1 (output).
-            self_ensemble: Average over all eight orientations: a little better, eight times slower; a colorizer that sees the
-                whole picture averages over two. Needs a network that takes any size.
+            self_ensemble: Average over all eight orientations, of a colorizer over two: a little better, that much slower. Needs
+                a network that takes any size.
             mask: For an inpainting model: `(H, W)` or `(n, H, W)`, white or True where the image is missing.
             hints: For a colorizer: colors set at some places, `(H, W, C)` or `(n, H, W, C)`, as large as the images. Of RGBA, the
                 pixels that are more opaque than not are colors; of RGB, those whose channels differ by more than 16 of 255.
@@ -102,8 +104,7 @@ class Model:
             stop: Set it, from any thread, to end the work with `Interrupted`.
 
         Returns:
-            The same kind, shape and type; for a path, the pixels as an array. Colorizing changes the channels (and bool to
-            uint8), upscaling the size.
+            The same kind, shape and type; for a path, an array. Colorizing changes channels (bool to uint8), upscaling the size.
 
         Raises:
             DataError: If shape, size, channels, values, mask or hints do not fit the model.
@@ -127,6 +128,8 @@ class Model:
             UsageError: If that is too little for the smallest tile.
         """
         self.engine.limit_memory(most)
+        if self.repairer is not None:
+            self.repairer.limit_memory(most)
 
     def encode(self, images: Any) -> Array:
         """Return the latent codes of images: `(n, numbers)` or `(n, channels, h, w)` float32.
@@ -264,7 +267,7 @@ class Model:
 
     @property
     def num_parameters(self) -> int:
-        """How many trained numbers it has."""
+        """How many trained numbers it has; those of `repairer` are not among them."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def describe(self) -> dict[str, Any]:
@@ -322,10 +325,11 @@ class Model:
     ) -> Array:
         layout, batch, beside = self.input_spec.batch(array, **told)
         self._check_familiar(batch, beside)
-        channels, scale = self.image_shape[0], self.corruption.scale_factor
-        gray = self.input_spec.returns_gray(layout.to_batch(array).shape[1])
-        gray_ones = self.input_spec.gray_ones(batch)
-        count = 1 if gray else channels
+        if self.repairer is not None:
+            repair = partial(self.repairer.restore, strength=strength, self_ensemble=self_ensemble)
+            batch = without_artifacts(batch, partial(repair, on_progress=lambda _: report(0.0)))
+        gray_ones, scale = self.input_spec.gray_ones(batch), self.corruption.scale_factor
+        count = 1 if self.input_spec.returns_gray(layout.to_batch(array).shape[1]) else self.image_shape[0]
         dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and count > 1 else array.dtype  # one bit holds no color
         restored = np.empty((len(batch), count, *(side * scale for side in batch.shape[2:])), dtype)
         done = 0

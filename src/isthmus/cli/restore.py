@@ -144,6 +144,8 @@ def upscale(
     """Upscale photos (super-resolution); added detail is plausible, not recovered.
 
     Example: `isthmus upscale small/ --factor 3 --out large/`
+
+    Of a photo that is or was a JPEG, artifacts are removed first.
     """
     if factor not in (2, 3, 4):
         raise UsageError(f"--factor must be 2, 3 or 4, not {factor}. For others, train a model: --task upscale --factor {factor}.")

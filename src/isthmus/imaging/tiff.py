@@ -101,7 +101,9 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
         name = getattr(page.photometric, "name", page.photometric)
         raise DataError(f"a TIFF whose color model is {name} is not read: save it as RGB or gray.")
     if page.imagedepth > 1 or not isinstance(bits, int) or page.dtype is None or page.dtype.kind == "c":
-        raise DataError(f"a TIFF of {one_line(bits)} bits of type {page.dtype} and depth {page.imagedepth} is neither gray nor RGB.")
+        raise DataError(
+            f"a TIFF of {one_line(bits)} bits of type {page.dtype} and depth {page.imagedepth} is neither gray nor RGB."
+        )
     if photometric == YCBCR and page.compression == 1 and page.subsampling not in (None, (1, 1)):
         array, bits = _by_libtiff(content, page.index), 8
         photometric = RGB

@@ -29,6 +29,9 @@ class TrainingInfo:
     sources: list[str] = field(default_factory=list)
     """Of a model that ships: its training images, each with its license."""
 
+    repair_first: bool = False
+    """Of an upscaler that ships: whether images that show JPEG artifacts pass through `repair` first."""
+
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainingInfo:
         """Return the info that a model file holds; unknown keys are ignored.
