@@ -43,6 +43,18 @@ def test_a_palette_becomes_rgb_of_as_many_bits_as_its_colors_have(bits):
     assert np.array_equal(result, np.moveaxis(colors[:, indices] // (257 if bits == 8 else 1), 0, -1))
 
 
+def test_a_palette_with_transparency_keeps_that_in_its_own_depth():
+    colors = np.random.default_rng(0).integers(0, 65536, (3, 256)).astype(np.uint16)
+    values = np.stack([X * 10, Y * 17], -1).astype(np.uint8)
+    entry = ((320, "H", colors.size, colors.ravel().tolist(), True),)
+    content = in_tiff(values, photometric="minisblack", extrasamples=["unassalpha"], extratags=entry)
+    kind, palette = (np.array([262, 3, 1, 0, code, 0], "<u2").tobytes() for code in (1, 3))
+    assert kind in content
+    picture = decode_picture(content.replace(kind, palette), "a.tif")
+    np.testing.assert_array_equal(picture.pixels, np.moveaxis(colors[:, values[:, :, 0]], 0, -1))
+    np.testing.assert_array_equal(picture.alpha.squeeze(), values[:, :, 1].astype(np.uint16) * 257)
+
+
 @pytest.mark.parametrize("number", [33003, 33004])
 def test_jpeg2000_in_tiff_as_slide_scanners_and_libvips_write_it_is_ycbcr(number):
     ycbcr = np.asarray(Image.fromarray(RGB).convert("YCbCr"))

@@ -157,7 +157,7 @@ def _check_segments(page: TiffPage, length: int) -> None:
 def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...], photometric: int, bits: int) -> Picture:
     """Return a page's values as gray or RGB, with what is needed to go back."""
     remarks: tuple[str, ...] = ()
-    coding = Coding()
+    coding, color_bits = Coding(), bits
     black = None
     if photometric == PALETTE:
         if page.colormap is None or np.ndim(page.colormap) != 2 or len(page.colormap) != 3:
@@ -165,7 +165,7 @@ def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...],
         table = np.asarray(page.colormap, np.uint16).T
         if not (table & 255).any() or not (table % 257).any():
             table = (table >> 8).astype(np.uint8)
-        color, bits = table[np.minimum(color[:, :, 0], len(table) - 1)], 8 * table.itemsize
+        color, color_bits = table[np.minimum(color[:, :, 0], len(table) - 1)], 8 * table.itemsize
         remarks += ("its palette becomes RGB.",)
     elif color.dtype.kind == "b" or bits < 8:
         bits = 1 if color.dtype.kind == "b" else bits
@@ -174,8 +174,8 @@ def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...],
     if color.dtype.kind == "f" or color.dtype.kind == "i" or color.dtype.itemsize > 2:
         color, coding, more = _in_unit(color, photometric)
         remarks += more
-    elif bits > 8:
-        color, coding = to_full_range(color, bits), dataclasses.replace(coding, bits=bits if bits < 16 else 0)
+    elif color_bits > 8:
+        color, coding = to_full_range(color, color_bits), dataclasses.replace(coding, bits=color_bits if color_bits < 16 else 0)
     if photometric == WHITE_IS_ZERO:
         color = 1 - color if color.dtype.kind == "f" else np.iinfo(color.dtype).max - color
     elif photometric == SEPARATED:
