@@ -1,12 +1,14 @@
 """Training from the page's side of the server: begin, bring pictures, watch, stop, go on, take the model home."""
 
 import time
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
 
 import isthmus
+from isthmus.web.training_jobs import Training, TrainingJobs
 
 SMALL = {"model": "photographic", "hidden": [8], "code": 8, "patch": 16}
 
@@ -164,3 +166,20 @@ def test_watching_changes_nothing(digits, watching):
         for one, other in zip(plain.network.parameters(), watched.network.parameters(), strict=True)
     )
     assert [images.shape for images in seen[-1]] == [(3, 1, 28, 28)] * 3
+
+
+def test_while_it_runs_it_always_has_a_phase(tmp_path):
+    said = iter([{"phase": "finishing", "share": 1.0, "seconds": 9.0}, {"state": "done"}])
+
+    class Pipe:
+        def recv(self):
+            for told in said:
+                return told
+            raise EOFError
+
+    training, seen = Training("mine", tmp_path, {"task": "denoise", "budget": "9s"}, state="running"), []
+    training.process = SimpleNamespace(join=lambda: None)
+    jobs = TrainingJobs(tmp_path, ready=lambda path: seen.append(training.to_json()))
+    jobs._listen(training, Pipe())
+    seen.append(training.to_json())
+    assert [(told["state"], told["phase"]) for told in seen] == [("running", "finishing"), ("done", "")]

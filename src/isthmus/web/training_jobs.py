@@ -51,7 +51,7 @@ class Training:
     state: str = "new"
     """"new", "running", "stopped", "done" or "failed"."""
     told: dict[str, Any] = field(default_factory=lambda: {"phase": "", "share": 0.0, "seconds": 0.0})
-    """Of a running one, the phase: "preparing", "training" or "finishing"; PSNR of held-out images as "before_db", "after_db"."""
+    """The phase it came to: "preparing", "training" or "finishing"; PSNR of held-out images as "before_db", "after_db"."""
     curve: list[tuple[float, float]] = field(default_factory=list)
     """(seconds, loss since the point before)."""
     held_out: list[tuple[float, float]] = field(default_factory=list)
@@ -95,9 +95,10 @@ class Training:
 
     def to_json(self) -> dict[str, Any]:
         """Return how it goes."""
+        state = self.state  # it may change meanwhile
         return {
             "name": self.name,
-            "state": self.state,
+            "state": state,
             "task": self.fields["task"],
             "budget": self.fields["budget"],
             "pictures": len(list(self.pictures.glob("*"))) if self.pictures.is_dir() else 0,
@@ -107,6 +108,7 @@ class Training:
             "examples": self.examples,
             "file": printable(str(self.out)) if self.out.exists() else "",
             **self.told,
+            "phase": self.told["phase"] if state == "running" else "",
         }
 
 
@@ -203,8 +205,8 @@ class TrainingJobs:
         running = next((other.name for other in self.trainings.values() if other.state == "running"), "")
         if running:
             raise UsageError(f"The training {running} is running: wait for it, or stop it.")
+        training.told |= {"phase": "preparing"}  # before the state: a running one always has a phase
         training.state, training.message = "running", ""
-        training.told |= {"phase": "preparing"}
         training.keep()
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe(duplex=False)
@@ -270,7 +272,6 @@ class TrainingJobs:
             state = "stopped" if training.asked.is_set() else "failed"
             if state == "failed":
                 training.message = f"The training ended by itself (status {training.process.exitcode})."
-        training.told["phase"] = ""
         if state == "done":
             self.ready(training.out)
         training.state = state
