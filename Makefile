@@ -8,7 +8,8 @@ install: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-compile --requirement requirements.lock
+	$(BIN)/python -m compileall -q -j 0 $(BIN)/../lib > /dev/null || true  # on all cores, where pip takes one
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -22,7 +23,7 @@ demo: $(BIN)/isthmus
 	$(BIN)/isthmus reproduce --quick --out demo --overwrite
 
 test: install lint browser
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 3  # on two cores: many tests wait for processes and browsers
 
 # Every page, with the notebooks' committed outputs; the first warning is an error. tests/test_site.py does the same.
 docs: install

@@ -4,6 +4,7 @@
     python benchmarks/scale.py page docs/numbers/scale.jsonl
     python benchmarks/scale.py train --counts 1000 8000 64000 > docs/numbers/training.jsonl
     python benchmarks/scale.py names --counts 10000 100000 > docs/numbers/names.jsonl
+    python benchmarks/scale.py rounding > docs/numbers/rounding.jsonl
 
 `measure` restores photographs with one process without Ray, with 1 and 2 workers, and with two processes side by side, which
 shows what the machine allows; and small pictures (64 x 64 pixels, gray) with 2 workers. Each process has one thread. Memory is the
@@ -12,7 +13,8 @@ for more pictures and machines; prices are assumptions, given with the table.
 
 `train` trains on small pictures in a folder and in shards, with room for one megabyte of them and with room for all, and prints
 the highest memory of the process (PSS), and the images that it trained on in a second. `names` lists small pictures, reads their
-sizes, and writes a manifest of as many rows and reads it: seconds, and the memory that stays taken.
+sizes, and writes a manifest of as many rows and reads it: seconds, and the memory that stays taken. `rounding` trains one epoch by
+one process and by two.
 """
 
 from __future__ import annotations
@@ -33,6 +35,11 @@ from typing import Any
 import numpy as np
 import psutil
 from PIL import Image
+
+from isthmus import load
+
+PHOTOGRAPHS = 192
+"""So many are restored."""
 
 SIDE, PICTURES_EACH = 64, 10_000
 """Of a small picture; how many lie in one folder."""
@@ -68,28 +75,26 @@ def memory(process: psutil.Process) -> int:
 
 
 def restored(pictures: Path, model: str, workers: int) -> dict[str, Any]:
-    """Restore a folder; 0 workers are one process without Ray, whose start counts as work, as it writes equal sizes together."""
+    """Restore a folder; 0 workers are one process without Ray. Workers are working from the first file written to the last one."""
     out = Path(tempfile.mkdtemp(dir=pictures.parent)) / "out"
     command = [sys.executable, "-m", "isthmus", "restore", model, str(pictures), "--out", str(out), "--device", "cpu"]
     command += ["--cluster", f"local[{workers}]"] if workers else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    began, first, highest, count = time.monotonic(), 0.0, 0, 0
+    began, highest = time.monotonic(), 0
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         watched = psutil.Process(process.pid)
         while process.poll() is None:
-            if not first and out.is_dir() and any(path.is_file() for path in out.rglob("*.*")):
-                first = time.monotonic()
             highest = max(highest, memory(watched))
-            time.sleep(0.05 if not first else 1)
+            time.sleep(1)
     seconds = time.monotonic() - began
-    count = sum(path.suffix in (".png", ".jpg") for path in out.rglob("*.*"))
+    written = [path.stat().st_mtime for path in out.rglob("*.*") if path.suffix in (".png", ".jpg")]
     manifest = sum(path.stat().st_size for path in out.glob("_manifest/*"))
     shutil.rmtree(out.parent)
     return {
         "workers": workers,
-        "pictures": count,
+        "pictures": len(written),
         "seconds": round(seconds, 1),
-        "seconds_working": round(began + seconds - (first or began) if workers else seconds, 1),
+        "seconds_working": round(max(written) - min(written) if workers else seconds, 1),
         "memory_mb": round(highest / 1e6),
         "manifest_bytes": manifest,
     }
@@ -118,7 +123,7 @@ def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[st
         folder = Path(name)
         (folder / "photographs").mkdir()
         pixels = 0
-        for path in sorted(photographs.rglob("*.*"))[:96]:
+        for path in sorted(photographs.rglob("*.*"))[:PHOTOGRAPHS]:
             with Image.open(path) as image:
                 image.convert("RGB").save(folder / "photographs" / f"{path.stem}.png", compress_level=1)
                 pixels += image.width * image.height
@@ -187,6 +192,37 @@ def measure_training(counts: list[int], seconds: int) -> Iterator[dict[str, Any]
             shutil.rmtree(packed)
 
 
+def rounding() -> Iterator[dict[str, Any]]:
+    """Yield how far the weights of a training in float32 end from those of one process with one thread: largest and mean."""
+    task = [
+        "isthmus",
+        "train",
+        "mnist-5k",
+        "--model",
+        "conv",
+        "--epochs",
+        "1",
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+        "--out",
+    ]
+    torchrun = ["torch.distributed.run", "--nproc-per-node", "2", "-m"]
+    kinds = {"one process": (1, []), "one process, two threads": (2, []), "two processes, one thread each": (1, torchrun)}
+    usual: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for kind, (threads, by) in kinds.items():
+            out = Path(name) / f"{len(usual)}-{threads}-{len(by)}.safetensors"
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
+            subprocess.run([sys.executable, "-m", *by, *task, out], env=environment, check=True, capture_output=True)
+            weights = load(out, device="cpu").network.state_dict()
+            usual = usual or weights
+            apart = [(weights[key] - tensor).abs() for key, tensor in usual.items()]
+            mean = sum(float(each.sum()) for each in apart) / sum(each.numel() for each in apart)
+            yield {"what": "rounding", "kind": kind, "largest": max(float(each.max()) for each in apart), "mean": mean}
+
+
 def counted(count: int) -> dict[str, Any]:
     """Measure what does not depend on pixels: names in a folder, members of a shard, rows of a manifest."""
     import pyarrow as pa
@@ -228,7 +264,7 @@ def counted(count: int) -> dict[str, Any]:
 
 def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the lines of the tables."""
-    yield "| pictures | workers | seconds, starting included | pictures a second, once started | memory, MB |"
+    yield "| pictures | workers | seconds, starting included | pictures a second, from the first to the last | memory, MB |"
     yield "|---|---|---|---|---|"
     apart = [row["seconds"] for row in rows if "memory_mb" not in row]
     rows = [row for row in rows if "memory_mb" in row]
@@ -282,6 +318,7 @@ def main() -> None:
     trainings.add_argument("--seconds", type=int, default=10)
     naming = commands.add_parser("names")
     naming.add_argument("--counts", type=int, nargs="*", default=[10_000, 100_000])
+    commands.add_parser("rounding")
     paging = commands.add_parser("page")
     paging.add_argument("rows", type=Path)
     chosen = parser.parse_args()
@@ -289,6 +326,8 @@ def main() -> None:
         measured: Iterable[dict[str, Any]]
         if chosen.command == "train":
             measured = measure_training(chosen.counts, chosen.seconds)
+        elif chosen.command == "rounding":
+            measured = rounding()
         elif chosen.command == "names":
             measured = map(counted, chosen.counts)
         else:

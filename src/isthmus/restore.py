@@ -99,7 +99,7 @@ class Restorer:
         model = self.model_for(channels)
         restored: Array = model.restore(images, **options, on_progress=on_progress, stop=self.stop)  # type: ignore[arg-type]  # each has its type
         if self.strength and self.mask is None:
-            self.hardly_changed += _hardly_changed(images, restored)
+            self.hardly_changed += hardly_changed(images, restored)
         return restored
 
     @property
@@ -116,7 +116,7 @@ class Restorer:
         return picture.changed_by(lambda images: self.restore(images, on_progress))
 
 
-def _hardly_changed(images: Array, restored: Array) -> int:
+def hardly_changed(images: Array, restored: Array) -> int:
     """Return how many of the images look noisy and hardly changed, in their middles."""
     before, after = (Layout.of(array.shape).to_batch(array) for array in (images, restored))
     if before.shape != after.shape or min(before.shape[2:]) < SMALLEST:

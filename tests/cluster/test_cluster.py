@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
     """40 small gray pictures of several sizes, and one that is none."""
     folder, chance = tmp_path_factory.mktemp("many"), np.random.default_rng(0)
     for index in range(40):
-        pixels = chance.integers(0, 256, (20 + index % 3, 24), dtype=np.uint8)
+        pixels = chance.integers(0, 256, (20 + index // 3 % 3, 24), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{index:02}.{'png' if index % 2 else 'jpg'}")
     (folder / "broken.png").write_bytes(b"\x89PNG, and no more")
     (folder / "labels.csv").write_text("00.jpg,3\n")
@@ -106,13 +106,14 @@ class Job:
     extra: dict = field(default_factory=dict)
 
     def start(self):
-        def work(name):
-            if name == "07.png" and self.odd == "killed":
-                os.kill(os.getpid(), signal.SIGKILL)
-            if name == "07.png" and self.odd == "full":
-                os.fsync = full
-            self.out.write(name, b"done")
-            return {}
+        def work(names):
+            for name in names:
+                if name == "07.png" and self.odd == "killed":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if name == "07.png" and self.odd == "full":
+                    os.fsync = full
+                self.out.write(name, b"done")
+                yield [{}]
 
         return work
 
@@ -130,7 +131,8 @@ def by_value():
     ray.cloudpickle.unregister_pickle_by_value(module)
 
 
-def test_two_workers_write_what_one_process_writes_although_one_is_killed(cluster, folder, how, expected, tmp_path):
+def test_two_workers_write_what_one_process_writes_although_one_is_killed(cluster, folder, how, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.cluster.run.TASKS_PER_WORKER", 4)  # five files each, of which neighbors are restored together
     told, killed = [], []
 
     def kill_one(done, total):
@@ -193,6 +195,7 @@ def test_a_run_that_was_killed_is_resumed(cluster, folder, expected, tmp_path, s
 
 
 def test_codes_and_scores_are_those_of_one_process(cluster, digits, conv, tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.cluster.run.TASKS_PER_WORKER", 4)
     pictures = tmp_path / "digits"
     pictures.mkdir()
     for index, digit in enumerate(digits[:30]):

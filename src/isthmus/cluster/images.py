@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -40,10 +42,15 @@ class _Images:
     folder: Folder
     """Without its list of files."""
 
-    def images(self, model: Model, name: str) -> Array:
-        """Return a picture as `(1, C, H, W)`."""
-        image = np.moveaxis(self.folder.picture(name).pixels, -1, 0)
-        return (image if model.trained_on_patches else resize(image, model.image_shape[1:]))[None]
+    def images(self, model: Model, names: Sequence[str]) -> Iterator[Array]:
+        """Yield pictures as `(n, C, H, W)`, neighbors of one shape and type together; those of their own size one by one."""
+        if model.trained_on_patches:
+            yield from (np.moveaxis(self.folder.picture(name).pixels, -1, 0)[None] for name in names)
+            return
+        read = (np.moveaxis(self.folder.picture(name).pixels, -1, 0) for name in names)
+        resized = (resize(image, model.image_shape[1:]) for image in read)
+        for _, alike in itertools.groupby(resized, lambda image: (image.shape, image.dtype)):
+            yield np.stack(list(alike))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +64,9 @@ class _Encoding(_Images):
         """Load the model."""
         model = from_bytes(self.model, self.device)
 
-        def work(name: str) -> dict[str, Any]:
-            code = model.encode(self.images(model, name))[0]
-            return {"code": code.ravel(), "shape": list(code.shape)}
+        def work(names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+            for images in self.images(model, names):
+                yield [{"code": code.ravel(), "shape": list(code.shape)} for code in model.encode(images)]
 
         return work
 
@@ -78,9 +85,12 @@ class _Scoring(_Images):
         """Load the model."""
         model = from_bytes(self.model, self.device)
 
-        def work(name: str) -> dict[str, Any]:
-            found = model.novelty_scores(self.images(model, name))[self.score]
-            return {"score": float(found[0]), "p_value": float(p_values(self.usual, found)[0])}
+        def work(names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+            for images in self.images(model, names):
+                found = model.novelty_scores(images)[self.score]
+                yield [
+                    {"score": float(one), "p_value": float(p)} for one, p in zip(found, p_values(self.usual, found), strict=True)
+                ]
 
         return work
 

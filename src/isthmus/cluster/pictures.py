@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from isthmus.cluster.session import Cluster
 from isthmus.datasets import Rewritten, Source
 from isthmus.datasets.base import OnProgress
 from isthmus.datasets.folder import Folder
-from isthmus.datasets.rewriting import Told
+from isthmus.datasets.rewriting import Told, changed_together, runs
 from isthmus.errors import UsageError, printable
 from isthmus.imaging.picture import Picture, encode_picture, lost_in
 from isthmus.improve import Improver
 from isthmus.model import from_bytes
-from isthmus.restore import Restorer
+from isthmus.restore import Restorer, hardly_changed
 from isthmus.storage.store import Store
 
 MANIFEST = "_manifest/"
@@ -64,25 +65,36 @@ class _Pictures:
         else:
             improver = Improver(strength=how.strength, self_ensemble=how.self_ensemble, device=how.device, memory=how.memory)
 
-        def work(name: str) -> dict[str, Any]:
-            picture = self.folder.picture(name)
-            if restorer:
-                before = restorer.hardly_changed
-                changed, remarks = restorer.restore_picture(picture), [HARDLY_CHANGED]
-                remarks = remarks if restorer.hardly_changed > before else []
-            else:
-                assert improver
-                improved = improver.improve(picture)
-                changed, remarks = improved.picture, [str(improved)]
-            place = self.places.get(name, name)
-            if changed is picture and self.folder.same_format(name, Path(place)):
-                self.out.write(place, self.folder.content(name))
-            else:
-                remarks += [*changed.remarks, *lost_in(changed, place)]
-                self.out.write(place, encode_picture(changed, Path(place).name, self.folder.quality))
-            return {"reason": " ".join(remarks)}
+        def change(names: Sequence[str], pictures: Sequence[Picture]) -> list[tuple[Picture, list[str]]]:
+            """Return what pictures of one shape become, and what is said of each."""
+            if improver:
+                improved = [improver.improve(picture) for picture in pictures]
+                return [(result.picture, [str(result)]) for result in improved]
+            assert restorer
+            before = restorer.hardly_changed
+            changed = changed_together(names, pictures, restorer.restore)
+            if restorer.hardly_changed == before:
+                return [(picture, []) for picture in changed]
+            pairs = zip(pictures, changed, strict=True)
+            which = [len(pictures) == 1 or hardly_changed(old.plain()[None], new.plain()[None]) > 0 for old, new in pairs]
+            return [(picture, [HARDLY_CHANGED] if hardly else []) for picture, hardly in zip(changed, which, strict=True)]
+
+        def work(names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+            for some, pictures, _ in runs((name, self.folder.picture(name)) for name in names):
+                done = change(some, pictures)
+                yield [self._write(*each) for each in zip(some, pictures, done, strict=True)]
 
         return work
+
+    def _write(self, name: str, picture: Picture, done: tuple[Picture, list[str]]) -> dict[str, Any]:
+        changed, remarks = done
+        place = self.places.get(name, name)
+        if changed is picture and self.folder.same_format(name, Path(place)):
+            self.out.write(place, self.folder.content(name))
+        else:
+            remarks = [*remarks, *changed.remarks, *lost_in(changed, place)]
+            self.out.write(place, encode_picture(changed, Path(place).name, self.folder.quality))
+        return {"reason": " ".join(remarks)}
 
 
 def restore_pictures(

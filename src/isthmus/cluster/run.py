@@ -34,8 +34,9 @@ RETRIES = 2
 CREDENTIALS = ("AWS_", "AZURE_", "FSSPEC_", "GOOGLE_")
 """How variables of the environment begin that workers get from the driver: they tell how to reach object stores."""
 
-Work = Callable[[str], dict[str, Any]]
-"""Does what is to be done with a file of that name; returns the row's further fields, and maybe a "reason"."""
+Work = Callable[[Sequence[str]], Iterator[Sequence[dict[str, Any]]]]
+"""Does what is to be done with files of some names, neighbors together; yields, for as many as were together, the rows' further
+fields, and maybe a "reason". What it raises is about the first file that it has not yielded, or one of those together with it."""
 
 
 class Job(Protocol):
@@ -62,20 +63,35 @@ class _Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def __call__(self, names: Any) -> Any:
-        rows = [self._row(os.fsdecode(name)) for name in names["name"].to_pylist()]
-        return pa.Table.from_pylist(rows, self.schema)
+        return pa.Table.from_pylist(self._rows([os.fsdecode(name) for name in names["name"].to_pylist()]), self.schema)
 
-    def _row(self, name: str) -> dict[str, Any]:
-        began, found = time.perf_counter(), {"outcome": WRITTEN, "reason": ""}
+    def _rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the files' rows; where one of some together fails, each one that is left is done by itself."""
+        rows: list[dict[str, Any]] = []
+        began = time.perf_counter()
         try:
             with resumable():
-                found |= self.work(name)
-        except IsthmusError as error:
-            found = {"outcome": FAILED if of_one_file(error) else STOPPED, "reason": str(error)}
+                for together in self.work(names):
+                    seconds = (time.perf_counter() - began) / max(1, len(together))
+                    rows += [
+                        self._row(name, seconds, {"outcome": WRITTEN, "reason": ""} | found)
+                        for name, found in zip(names[len(rows) :], together, strict=False)
+                    ]
+                    began = time.perf_counter()
         except Exception as error:  # one odd file does not end a million others
-            found = {"outcome": FAILED, "reason": f"{printable(name)}: {type(error).__name__}: {one_line(error)}"}
-        seconds = time.perf_counter() - began
+            if len(names) > 1:
+                return rows + [row for name in names[len(rows) :] for row in self._rows([name])]
+            rows = [self._row(names[0], time.perf_counter() - began, _failure(names[0], error))]
+        return rows
+
+    def _row(self, name: str, seconds: float, found: dict[str, Any]) -> dict[str, Any]:
         return {"path": text(name), "name": os.fsencode(name), "seconds": seconds, "worker": self.name} | found
+
+
+def _failure(name: str, error: Exception) -> dict[str, Any]:
+    if isinstance(error, IsthmusError):
+        return {"outcome": FAILED if of_one_file(error) else STOPPED, "reason": str(error)}
+    return {"outcome": FAILED, "reason": f"{printable(name)}: {type(error).__name__}: {one_line(error)}"}
 
 
 def run(
