@@ -7,7 +7,7 @@
     python benchmarks/scale.py rounding > docs/numbers/rounding.jsonl
 
 `measure` restores photographs with one process without Ray, with 1 and 2 workers, and with two processes side by side, which
-shows what the machine allows; and small pictures (64 x 64 pixels, gray) with 2 workers. Each process has one thread. Memory is the
+shows what the machine allows; and small pictures (32 x 32 pixels, gray) with 2 workers. Each process has one thread. Memory is the
 largest sum of what the processes have alone (PSS), read once a second. `page` prints tables: what was measured, and what follows
 for more pictures and machines; prices are assumptions, given with the table.
 
@@ -41,8 +41,8 @@ from isthmus import load
 PHOTOGRAPHS = 192
 """So many are restored."""
 
-SIDE, PICTURES_EACH = 64, 10_000
-"""Of a small picture; how many lie in one folder."""
+SIDE, RESTORED_SIDE, PICTURES_EACH = 64, 32, 10_000
+"""Of a small picture to learn from, and of one to restore; how many lie in one folder."""
 
 BYTES_OF_NAME = 120
 """Of one file's name in the driver's memory: a Path, its text, and the set of those that are done."""
@@ -54,13 +54,13 @@ CORE_HOUR, READ_1000, WRITE_1000, LIST_1000 = 0.02, 0.0004, 0.005, 0.005
 """US dollars, assumed: a core for an hour on a spot market; 1,000 reads, writes and listings of an object store."""
 
 
-def small_pictures(folder: Path, count: int) -> None:
+def small_pictures(folder: Path, count: int, side: int = SIDE) -> None:
     """Write gray pictures of noise, all different."""
     chance = np.random.default_rng(0)
     for index in range(count):
         path = folder / f"{index // PICTURES_EACH:03}" / f"{index:07}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(chance.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)).save(path, compress_level=1)
+        Image.fromarray(chance.integers(0, 256, (side, side), dtype=np.uint8)).save(path, compress_level=1)
 
 
 def memory(process: psutil.Process) -> int:
@@ -112,7 +112,8 @@ def side_by_side(pictures: Path, model: str) -> dict[str, Any]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "isthmus", "restore", model, "--device", "cpu", "--quiet"]
         began = time.monotonic()
-        both = [subprocess.Popen([*command, str(half), "--out", f"{half}-out"], env=environment) for half in halves]
+        silent: Any = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        both = [subprocess.Popen([*command, str(half), "--out", f"{half}-out"], **silent) for half in halves]
         assert [process.wait() for process in both] == [0, 0]
         return {"workers": "two processes side by side", "pictures": len(paths), "seconds": round(time.monotonic() - began, 1)}
 
@@ -133,7 +134,7 @@ def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[st
                 yield {"what": "photographs", "run": run, "megapixels": round(pixels / 1e6, 1), **row}
             yield {"what": "photographs", "run": run, **side_by_side(folder / "photographs", "denoise-color")}
         for count in counts:
-            small_pictures(folder / f"small-{count}", count)
+            small_pictures(folder / f"small-{count}", count, RESTORED_SIDE)
             yield {"what": "small", "run": 0, **restored(folder / f"small-{count}", "denoise-gray", 2)}
             shutil.rmtree(folder / f"small-{count}")
 
@@ -272,7 +273,7 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     for key in dict.fromkeys((row["what"], row["pictures"], row["workers"]) for row in rows):
         same = [row for row in rows if (row["what"], row["pictures"], row["workers"]) == key]
         middle[key] = row = sorted(same, key=lambda row: row["seconds_working"])[len(same) // 2]
-        name = f"{row['pictures']:,} {'of 64 x 64' if row['what'] == 'small' else 'photographs'}"
+        name = f"{row['pictures']:,} {'of 32 x 32' if row['what'] == 'small' else 'photographs'}"
         rate = f"{row['pictures'] / row['seconds_working']:.2f}"
         yield f"| {name} | {row['workers'] or 'no Ray'} | {row['seconds']:.0f} | {rate} | {row['memory_mb']:,} |"
     photographs = {workers: row for (what, _, workers), row in middle.items() if what == "photographs"}
@@ -288,7 +289,7 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     kinds = {
         f"photographs of {photographs[1]['megapixels'] / photographs[1]['pictures']:.2f} megapixels": photographs[1]["pictures"]
         / photographs[1]["seconds_working"],
-        "64 x 64": most["pictures"] / most["seconds_working"] / 2,
+        "32 x 32": most["pictures"] / most["seconds_working"] / 2,
     }
     yield "\n| pictures | kind | nodes of 16 cores | hours | bounded by | names, GB | listings | manifest, GB | dollars |"
     yield "|---|---|---|---|---|---|---|---|---|"

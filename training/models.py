@@ -91,7 +91,7 @@ def ship(path: Path, title: str, rows: list[dict[str, object]], taken: list[Phot
     scores = [{key: value for key, value in row.items() if key not in ("part", "seconds_per_megapixel")} for row in rows]
     named = [str(source) for source in taken]
     facts = {"data": model.info.data | {"title": title}, "sources": named, "scores": scores}
-    model.info = dataclasses.replace(model.info, **facts, repair_first=model.recipe.task == "upscale")
+    model.info = dataclasses.replace(model.info, **facts, repair_first=model.recipe.task in ("upscale", "repair"))
     model.save(FOLDER / path.name, half=True)
     print(f"{path.stem}: {(FOLDER / path.name).stat().st_size:,} bytes")
 

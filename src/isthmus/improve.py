@@ -20,7 +20,7 @@ from isthmus.datasets.folder import Folder
 from isthmus.errors import DataError, UsageError, printable
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.imaging.picture import Picture
-from isthmus.inference.jpeg_artifacts import REPAIRED_QUALITY, jpeg_quality
+from isthmus.inference.jpeg_artifacts import REPAIRED_QUALITY, jpeg_qualities
 from isthmus.restore import Restorer
 
 CROP_SIDE, CROPS = 192, 3
@@ -139,7 +139,7 @@ class Improver:
         return Findings(
             noise=noise,
             soft=neighbors > SOFT,
-            jpeg_quality=int(tables) if tables else jpeg_quality(image),
+            jpeg_quality=int(tables) if tables else min(jpeg_qualities(image), default=None),
             gray=len(image) == 1,
             size=(image.shape[1], image.shape[2]),
         )

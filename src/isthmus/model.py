@@ -67,15 +67,9 @@ class Model:
             corruption=self.corruption,
         )
         where = choose_device(device)
-        self.engine = Engine(
-            build_network(self.recipe, image_shape),
-            self.architecture,
-            self.degradation,
-            self.loss,
-            device=where,
-            bfloat16=choose_bfloat16(recipe.precision, self.architecture, where),
-        )
-        self.repairer = load("repair", device=device) if self.info.repair_first else None
+        network, bfloat16 = build_network(self.recipe, image_shape), choose_bfloat16(recipe.precision, self.architecture, where)
+        self.engine = Engine(network, self.architecture, self.degradation, self.loss, device=where, bfloat16=bfloat16)
+        self.repairer = _plain("repair", device) if self.info.repair_first else None
         self._checked = 0
 
     def restore(
@@ -89,7 +83,7 @@ class Model:
         on_progress: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
     ) -> Images:
-        """Undo the corruption that the model was trained to undo; an upscaler that ships removes JPEG artifacts first.
+        """Undo the corruption that the model was trained to undo; an upscaler that ships repairs JPEGs first.
 
         Args:
             images: An array or tensor `(H, W)`, `(H, W, C)`, `(n, H, W)`, `(n, C, H, W)` or `(n, H, W, C)` of uint8, uint16,
@@ -327,7 +321,7 @@ class Model:
         self._check_familiar(batch, beside)
         if self.repairer is not None:
             repair = partial(self.repairer.restore, strength=strength, self_ensemble=self_ensemble)
-            batch = without_artifacts(batch, partial(repair, on_progress=lambda _: report(0.0)))
+            batch = without_artifacts(batch, partial(repair, on_progress=lambda _: report(0.0)), kept=self.recipe.task == "repair")
         gray_ones, scale = self.input_spec.gray_ones(batch), self.corruption.scale_factor
         count = 1 if self.input_spec.returns_gray(layout.to_batch(array).shape[1]) else self.image_shape[0]
         dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and count > 1 else array.dtype  # one bit holds no color
@@ -369,6 +363,12 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
         ModelFileError: If it is no model file, is damaged, or needs a newer version.
     """
     return _assemble(printable(str(path)), *model_file.read(pretrained.locate(path), "model"), device)
+
+
+def _plain(name: str, device: str) -> Model:
+    """Return a model that ships, which passes images through its network and nothing before."""
+    tensors, about = model_file.read(pretrained.locate(name), "model")
+    return _assemble(name, tensors, {**about, "repair_first": False}, device)
 
 
 def from_bytes(content: bytes, device: str) -> Model:

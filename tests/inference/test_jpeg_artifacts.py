@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 
 import isthmus
-from isthmus.inference.jpeg_artifacts import jpeg_quality, without_artifacts
+from isthmus.inference.jpeg_artifacts import jpeg_qualities, without_artifacts
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +31,21 @@ def planes(pixels):
 @pytest.mark.parametrize("color", [True, False])
 def test_the_quality_is_found(photo, quality, color):
     pixels = photo if color else np.asarray(Image.fromarray(photo).convert("L"))
-    assert jpeg_quality(planes(as_jpeg(pixels, quality))) == pytest.approx(quality, abs=0.15 * quality if quality < 60 else 2)
+    found = jpeg_qualities(planes(as_jpeg(pixels, quality)))
+    assert found == [pytest.approx(quality, abs=0.15 * quality if quality < 60 else 2)]
 
 
 def test_it_is_found_whatever_the_type(photo):
     pixels = planes(as_jpeg(photo, 75))
-    assert jpeg_quality(pixels.astype(np.uint16) * 257) == jpeg_quality(pixels / np.float32(255)) == 75
+    assert jpeg_qualities(pixels.astype(np.uint16) * 257) == jpeg_qualities(pixels / np.float32(255)) == [75]
 
 
 def test_it_is_found_in_a_large_image(photo):
-    assert jpeg_quality(planes(as_jpeg(np.tile(photo, (8, 8, 1)), 75))) == 75
+    assert jpeg_qualities(planes(as_jpeg(np.tile(photo, (8, 8, 1)), 75))) == [75]
 
 
 def test_the_best_qualities_leave_nothing(photo):
-    assert jpeg_quality(planes(as_jpeg(photo, 98))) is None
+    assert jpeg_qualities(planes(as_jpeg(photo, 98))) == []
 
 
 @pytest.mark.parametrize(
@@ -60,18 +61,31 @@ def test_the_best_qualities_leave_nothing(photo):
     ids=["black", "too flat for a block", "random", "dots", "stripes", "one icon many times"],
 )
 def test_what_was_no_jpeg_shows_none(image):
-    assert jpeg_quality(image) is None
+    assert jpeg_qualities(image) == []
 
 
 def test_photographs_without_jpeg_show_none(photo):
     rng = np.random.default_rng(0)
     for pixels in (photo, np.clip(photo + rng.normal(0, 15, photo.shape), 0, 255).astype(np.uint8), photo // 8 * 8):
-        assert jpeg_quality(planes(pixels)) is None
+        assert jpeg_qualities(planes(pixels)) == []
 
 
 def test_one_that_was_resized_shows_none(photo):
     shrunk = Image.fromarray(as_jpeg(photo, 60)).resize((170, 110), Image.Resampling.BICUBIC)
-    assert jpeg_quality(planes(np.asarray(shrunk))) is None
+    assert jpeg_qualities(planes(np.asarray(shrunk))) == []
+
+
+@pytest.mark.parametrize(("top", "left"), [(3, 5), (0, 4), (7, 1)])
+def test_it_is_found_after_cropping(photo, top, left):
+    assert jpeg_qualities(planes(as_jpeg(photo, 60)[top:, left:])) == [pytest.approx(60, abs=3)]
+
+
+def test_two_on_different_blocks_are_both_found(photo):
+    twice = planes(as_jpeg(as_jpeg(photo, 20)[3:, 5:], 90))
+    assert jpeg_qualities(twice) == [pytest.approx(90, abs=2), pytest.approx(20, abs=4)]
+    images = np.stack([twice[:, :144, :216], planes(as_jpeg(photo, 20))[:, :144, :216]])
+    repaired = without_artifacts(images, lambda some: 255 - some, kept=1)
+    assert [bool(np.array_equal(*pair)) for pair in zip(images, repaired, strict=True)] == [False, True]
 
 
 def test_only_images_that_show_artifacts_are_repaired(photo):
@@ -101,4 +115,12 @@ def test_without_strength_nothing_is_repaired(photo):
 def test_it_is_still_so_after_saving(tmp_path):
     isthmus.load("upscale-x2").save(tmp_path / "mine.safetensors")
     assert isthmus.load(tmp_path / "mine.safetensors").repairer is not None
-    assert isthmus.load("repair").repairer is None
+    assert isthmus.load("denoise-color").repairer is None
+
+
+def test_what_was_a_jpeg_twice_is_repaired_twice(photo):
+    model, alone = isthmus.load("repair"), isthmus.load("repair")
+    alone.repairer = None
+    once, twice = as_jpeg(photo, 20), as_jpeg(as_jpeg(photo, 20)[3:, 5:], 90)
+    np.testing.assert_array_equal(model.restore(once), alone.restore(once))
+    np.testing.assert_array_equal(model.restore(twice), alone.restore(alone.restore(twice)))

@@ -1,8 +1,8 @@
 """Whether an image was a JPEG, and of which quality, told from its pixels.
 
 A picture that is a PNG now may have been a JPEG. That rounds the cosine coefficients of each block of 8 x 8 pixels to multiples of
-a step. In the pixels that come back, they still lie close to these multiples, unless the image was resized, or cropped so that the
-blocks lie elsewhere.
+a step. In the pixels that come back, they still lie close to these multiples, unless the image was resized. Where the blocks lie
+after cropping, the small steps in brightness between them tell.
 Source: Fan and de Queiroz (2003), Identification of bitmap compression history: JPEG detection and quantizer estimation.
 """
 
@@ -21,8 +21,8 @@ REPAIRED_QUALITY = 92
 BLOCK = 8
 """Height and width of a block in pixels."""
 
-MOST_BLOCKS = 4096
-"""Blocks that are looked at of a large image, spread over it."""
+LARGEST = 512
+"""Height and width in pixels of what is looked at: the middle of a larger image."""
 
 LOOKED_AT = ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3), (1, 2), (2, 1), (3, 0))
 """Coefficients that are looked at (cycles down, cycles across): the lowest ones, of which few are rounded to zero."""
@@ -30,8 +30,14 @@ LOOKED_AT = ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3), (1, 2), (2, 1), (3,
 USUAL_STEPS = (11, 12, 10, 12, 14, 16, 14, 13, 14)
 """Their steps at quality 50 in the JPEG standard's example (ITU-T T.81, table K.1), by which qualities are counted."""
 
+MOST_STEP = 128
+"""The largest step that is looked for."""
+
 FEWEST_BLOCKS, FEWEST_STEPS = 12, 4
 """Nothing is told of a step below so many different blocks where the coefficient is not zero, of an image below so many steps."""
+
+APART = 10
+"""What an earlier JPEG is worse by: what else lies close to multiples has been flattened by the same one."""
 
 CLEAR = 0.5
 """Mean of the cosine of coefficients, a step being one turn, from which it is their step: 1 if all lie on its multiples, about 0
@@ -45,14 +51,63 @@ COSINES = np.cos((2 * _PLACES + 1) * _CYCLES * np.pi / (2 * BLOCK)) * np.where(_
 """The orthonormal cosine transform of a row of a block, one cycle a row."""
 
 
-def jpeg_quality(image: Array) -> int | None:
-    """Return the quality of the JPEG that an image was, 1 to about 92; None if it shows none, or a better one.
+def jpeg_qualities(image: Array) -> list[int]:
+    """Return the quality of the JPEG that an image was, 1 to about 92, and of an earlier one on other blocks.
+
+    Better ones leave nothing. An earlier one shows only through one that was clearly better.
 
     Args:
         image: `(C, H, W)`, gray or RGB.
     """
-    coefficients = _coefficients(image)
-    steps = [_step(coefficients[:, down, across]) for down, across in LOOKED_AT]
+    luma = _luma(image)
+    corner = _quality(luma)
+    places = [(top, left) for top in (0, _first_row(luma)) for left in (0, _first_row(luma.T)) if top or left]
+    others = {quality for top, left in places if (quality := _quality(luma[top:, left:]))}
+    if corner is None:
+        return [min(others)] if others else []
+    return [corner, *(quality for quality in sorted(others)[:1] if quality < corner - APART)]
+
+
+def without_artifacts(images: Array, repair: Callable[[Array], Array], kept: int = 0) -> Array:
+    """Return images `(n, C, H, W)`, those repaired that show artifacts of more JPEGs than so many.
+
+    Args:
+        images: The images.
+        repair: Takes and returns such a batch.
+        kept: JPEGs whose artifacts are left to somebody else.
+    """
+    shown = [place for place, image in enumerate(images) if sum(q <= REPAIRED_QUALITY for q in jpeg_qualities(image)) > kept]
+    repaired = images.copy() if shown else images
+    for place in shown:
+        repaired[place : place + 1] = repair(images[place : place + 1])
+    return repaired
+
+
+def _luma(image: Array) -> Array:
+    """Return the luminance of an image's middle, whose corner is that of a block, where the range is 255."""
+    places = [max(0, (side - LARGEST) // 2 // BLOCK * BLOCK) for side in image.shape[1:]]
+    middle = 255 * to_unit(image[:, places[0] : places[0] + LARGEST, places[1] : places[1] + LARGEST])
+    luma: Array = np.tensordot(LUMA, middle, 1) if len(image) == len(LUMA) else middle.mean(0)
+    return luma
+
+
+def _first_row(luma: Array) -> int:
+    """Return where blocks may begin that are not those of the corner, 0 to 7: where neighboring rows differ most."""
+    steps = np.abs(np.diff(luma, axis=0)).mean(1)
+    if len(steps) < 3 * BLOCK:
+        return 0
+    excess = steps[1:-1] - (steps[:-2] + steps[2:]) / 2  # of the step from row i + 1 to row i + 2
+    whole = len(excess) // BLOCK * BLOCK
+    means = np.roll(excess[:whole].reshape(-1, BLOCK).mean(0), 2)
+    return 1 + int(means[1:].argmax())
+
+
+def _quality(luma: Array) -> int | None:
+    """Return the quality of the JPEG whose blocks begin at the corner, if there is one."""
+    down, across = (side // BLOCK for side in luma.shape)
+    blocks = luma[: down * BLOCK, : across * BLOCK].reshape(down, BLOCK, across, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK)
+    coefficients = COSINES @ blocks @ COSINES.T
+    steps = [_step(coefficients[:, row, column]) for row, column in LOOKED_AT]
     scales = [100 * step / usual for step, usual in zip(steps, USUAL_STEPS, strict=True) if step]
     if len(scales) < FEWEST_STEPS:
         return None
@@ -60,37 +115,16 @@ def jpeg_quality(image: Array) -> int | None:
     return max(1, round(100 - scale / 2 if scale <= 100 else 5000 / scale))  # as libjpeg counts qualities
 
 
-def without_artifacts(images: Array, repair: Callable[[Array], Array]) -> Array:
-    """Return images `(n, C, H, W)`, those that show JPEG artifacts repaired: `repair` takes and returns such a batch."""
-    shown = [index for index, image in enumerate(images) if (jpeg_quality(image) or 100) <= REPAIRED_QUALITY]
-    repaired = images.copy() if shown else images
-    for index in shown:
-        repaired[index : index + 1] = repair(images[index : index + 1])
-    return repaired
-
-
-def _coefficients(image: Array) -> Array:
-    """Return the cosine coefficients of the luminance of blocks, `(n, 8, 8)`, where the range is 255."""
-    channels, down, across = len(image), image.shape[1] // BLOCK, image.shape[2] // BLOCK
-    blocks = image[:, : down * BLOCK, : across * BLOCK].reshape(channels, down, BLOCK, across, BLOCK)
-    every = max(1, math.ceil(math.sqrt(down * across / MOST_BLOCKS)))
-    chosen = 255 * to_unit(blocks[:, ::every, :, ::every])
-    luma = np.tensordot(LUMA, chosen, 1) if channels == len(LUMA) else chosen.mean(0)
-    coefficients: Array = COSINES @ luma.swapaxes(1, 2).reshape(-1, BLOCK, BLOCK) @ COSINES.T
-    return coefficients
-
-
 def _step(values: Array) -> int:
     """Return the step of whose multiples one coefficient's values are; 0 if there is none.
 
     A step's divisors fit as well as it does, so the largest that fits is taken. Blocks that are alike, as in drawings, count once.
     """
-    values = np.unique(values.round(2))
-    found = 0
-    for step in range(2, 256):
-        rounded_up = values[np.abs(values) > step / 2]
-        if len(rounded_up) < FEWEST_BLOCKS:
-            break
-        if np.cos(2 * np.pi / step * rounded_up).mean() > CLEAR:
-            found = step
-    return found
+    values = np.sort(np.abs(np.unique(values.round(2))))
+    if len(values) < FEWEST_BLOCKS:
+        return 0
+    steps = np.arange(2, min(MOST_STEP, int(2 * values[-FEWEST_BLOCKS])) + 1, dtype=np.float32)  # (n,)
+    turned = np.cos(2 * np.pi * values.astype(np.float32)[:, None] / steps)  # (values, n)
+    beyond = values[:, None] > steps / 2  # those that are not rounded to zero
+    fits = (turned * beyond).sum(0) > CLEAR * beyond.sum(0)
+    return int(steps[fits].max(initial=0))

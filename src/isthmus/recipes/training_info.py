@@ -30,7 +30,7 @@ class TrainingInfo:
     """Of a model that ships: its training images, each with its license."""
 
     repair_first: bool = False
-    """Of an upscaler that ships: whether images that show JPEG artifacts pass through `repair` first."""
+    """Of a model that ships: whether images that show JPEG artifacts (for `repair`: of two JPEGs) pass through `repair` first."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainingInfo:
