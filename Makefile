@@ -23,7 +23,7 @@ demo: $(BIN)/isthmus
 	$(BIN)/isthmus reproduce --quick --out demo --overwrite
 
 test: install lint browser
-	$(BIN)/pytest --numprocesses 3  # on two cores: many tests wait for processes and browsers
+	$(BIN)/pytest --numprocesses 2
 
 # Every page, with the notebooks' committed outputs; the first warning is an error. tests/test_site.py does the same.
 docs: install
