@@ -75,7 +75,7 @@ def memory(process: psutil.Process) -> int:
 
 
 def restored(pictures: Path, model: str, workers: int) -> dict[str, Any]:
-    """Restore a folder; 0 workers are one process without Ray. Workers are working from the first file written to the last one."""
+    """Restore a folder; 0 workers are one process without Ray. With Ray, working counts from the first file written to the last."""
     out = Path(tempfile.mkdtemp(dir=pictures.parent)) / "out"
     command = [sys.executable, "-m", "isthmus", "restore", model, str(pictures), "--out", str(out), "--device", "cpu"]
     command += ["--cluster", f"local[{workers}]"] if workers else []
@@ -195,28 +195,15 @@ def measure_training(counts: list[int], seconds: int) -> Iterator[dict[str, Any]
 
 def rounding() -> Iterator[dict[str, Any]]:
     """Yield how far the weights of a training in float32 end from those of one process with one thread: largest and mean."""
-    task = [
-        "isthmus",
-        "train",
-        "mnist-5k",
-        "--model",
-        "conv",
-        "--epochs",
-        "1",
-        "--precision",
-        "float32",
-        "--device",
-        "cpu",
-        "--out",
-    ]
+    task = ["isthmus", "train", "mnist-5k", "--epochs", "1", "--precision", "float32", "--device", "cpu", "--model", "conv"]
     torchrun = ["torch.distributed.run", "--nproc-per-node", "2", "-m"]
     kinds = {"one process": (1, []), "one process, two threads": (2, []), "two processes, one thread each": (1, torchrun)}
     usual: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         for kind, (threads, by) in kinds.items():
-            out = Path(name) / f"{len(usual)}-{threads}-{len(by)}.safetensors"
+            out = Path(name) / f"{kind}.safetensors"
             environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
-            subprocess.run([sys.executable, "-m", *by, *task, out], env=environment, check=True, capture_output=True)
+            subprocess.run([sys.executable, "-m", *by, *task, "--out", out], env=environment, check=True, capture_output=True)
             weights = load(out, device="cpu").network.state_dict()
             usual = usual or weights
             apart = [(weights[key] - tensor).abs() for key, tensor in usual.items()]

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import isthmus
 from isthmus.pretrained import FOLDER
+from isthmus.recipes.training_info import MOST_JPEGS
 from photographs import PhotoSource, sources
 
 SQUARES = {
@@ -32,6 +33,9 @@ SQUARES = {
     "repair": "color",
 }
 """The folder of training/photographs.py's squares that each model is trained on."""
+
+JPEGS_UNDONE = {"upscale": 0, "repair": 1}
+"""JPEGs one after the other that models of a task undo; what shows more passes through `repair` first."""
 
 BATCH_SIZE = 6
 """Squares of 128 pixels a step."""
@@ -91,7 +95,7 @@ def ship(path: Path, title: str, rows: list[dict[str, object]], taken: list[Phot
     scores = [{key: value for key, value in row.items() if key not in ("part", "seconds_per_megapixel")} for row in rows]
     named = [str(source) for source in taken]
     facts = {"data": model.info.data | {"title": title}, "sources": named, "scores": scores}
-    model.info = dataclasses.replace(model.info, **facts, repair_first=model.recipe.task in ("upscale", "repair"))
+    model.info = dataclasses.replace(model.info, **facts, jpegs_undone=JPEGS_UNDONE.get(model.recipe.task, MOST_JPEGS))
     model.save(FOLDER / path.name, half=True)
     print(f"{path.stem}: {(FOLDER / path.name).stat().st_size:,} bytes")
 

@@ -29,7 +29,7 @@ from isthmus.networks.bottlenecks import Bottleneck
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes import Recipe
 from isthmus.recipes.degradation import Degradation
-from isthmus.recipes.training_info import TrainingInfo
+from isthmus.recipes.training_info import MOST_JPEGS, TrainingInfo
 from isthmus.storage import model_file
 from isthmus.storage.atomic import write_whole
 
@@ -69,7 +69,7 @@ class Model:
         where = choose_device(device)
         network, bfloat16 = build_network(self.recipe, image_shape), choose_bfloat16(recipe.precision, self.architecture, where)
         self.engine = Engine(network, self.architecture, self.degradation, self.loss, device=where, bfloat16=bfloat16)
-        self.repairer = _plain("repair", device) if self.info.repair_first else None
+        self.repairer = _plain("repair", device) if self.info.jpegs_undone < MOST_JPEGS else None
         self._checked = 0
 
     def restore(
@@ -319,18 +319,18 @@ class Model:
     ) -> Array:
         layout, batch, beside = self.input_spec.batch(array, **told)
         self._check_familiar(batch, beside)
-        if self.repairer is not None:
-            repair = partial(self.repairer.restore, strength=strength, self_ensemble=self_ensemble)
-            batch = without_artifacts(batch, partial(repair, on_progress=lambda _: report(0.0)), kept=self.recipe.task == "repair")
+        repaired = batch
+        if self.repairer is not None and strength:
+            repair = partial(self.repairer.restore, self_ensemble=self_ensemble, on_progress=lambda _: report(0.0))
+            repaired = without_artifacts(batch, repair, self.info.jpegs_undone)
         gray_ones, scale = self.input_spec.gray_ones(batch), self.corruption.scale_factor
         count = 1 if self.input_spec.returns_gray(layout.to_batch(array).shape[1]) else self.image_shape[0]
         dtype = np.dtype(np.uint8) if array.dtype.kind == "b" and count > 1 else array.dtype  # one bit holds no color
         restored = np.empty((len(batch), count, *(side * scale for side in batch.shape[2:])), dtype)
         done = 0
         report(0.0)
-        for place, seen, image in self.engine.restored(batch, beside, self_ensemble=self_ensemble):
-            result = image if strength == 1 else torch.lerp(seen.clamp(0, 1).expand_as(image), image, strength)
-            values = to_array(result)
+        for place, seen, image in self.engine.restored(repaired, beside, self_ensemble=self_ensemble, given=batch):
+            values = to_array(image if strength == 1 else torch.lerp(seen.clamp(0, 1).expand_as(image), image, strength))
             values[gray_ones[place[0]]] = values[gray_ones[place[0]]].mean(1, keepdims=True)
             restored[place] = from_unit(values[:, :count], dtype)
             done += restored[place].size
@@ -368,7 +368,7 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
 def _plain(name: str, device: str) -> Model:
     """Return a model that ships, which passes images through its network and nothing before."""
     tensors, about = model_file.read(pretrained.locate(name), "model")
-    return _assemble(name, tensors, {**about, "repair_first": False}, device)
+    return _assemble(name, tensors, {**about, "jpegs_undone": MOST_JPEGS}, device)
 
 
 def from_bytes(content: bytes, device: str) -> Model:

@@ -90,7 +90,7 @@ def test_two_on_different_blocks_are_both_found(photo):
 
 def test_only_images_that_show_artifacts_are_repaired(photo):
     images = np.stack([planes(photo), planes(as_jpeg(photo, 60)), planes(as_jpeg(photo, 97))])
-    repaired = without_artifacts(images, lambda some: 255 - some)
+    repaired = without_artifacts(images, lambda some: 255 - some, kept=0)
     assert [bool(np.array_equal(*pair)) for pair in zip(images, repaired, strict=True)] == [True, False, True]
     np.testing.assert_array_equal(repaired[1], 255 - images[1])
 
@@ -124,3 +124,11 @@ def test_what_was_a_jpeg_twice_is_repaired_twice(photo):
     once, twice = as_jpeg(photo, 20), as_jpeg(as_jpeg(photo, 20)[3:, 5:], 90)
     np.testing.assert_array_equal(model.restore(once), alone.restore(once))
     np.testing.assert_array_equal(model.restore(twice), alone.restore(alone.restore(twice)))
+
+
+@pytest.mark.parametrize("name", ["upscale-x2", "repair"])
+def test_the_strength_mixes_input_and_output(photo, name):
+    model, twice = isthmus.load(name), as_jpeg(as_jpeg(photo, 20)[3:, 5:], 90)
+    low, middle, high = (model.restore(twice, strength=strength).astype(float) for strength in (0, 0.25, 1))
+    assert np.abs(0.75 * low + 0.25 * high - middle).max() <= 1  # three roundings
+    assert np.abs(high - low).max() > 20

@@ -145,7 +145,7 @@ def upscale(
 
     Example: `isthmus upscale small/ --factor 3 --out large/`
 
-    Of a photo that is or was a JPEG, artifacts are removed first.
+    JPEG artifacts are removed first.
     """
     if factor not in (2, 3, 4):
         raise UsageError(f"--factor must be 2, 3 or 4, not {factor}. For others, train a model: --task upscale --factor {factor}.")

@@ -124,7 +124,13 @@ class Engine:
             yield chosen, self._degraded(images, beside, chosen)
 
     def restored(
-        self, images: Array, beside: Array | None = None, *, at_inference: bool = True, self_ensemble: bool = False
+        self,
+        images: Array,
+        beside: Array | None = None,
+        *,
+        at_inference: bool = True,
+        self_ensemble: bool = False,
+        given: Array | None = None,
     ) -> Iterator[tuple[Index, Tensor, Tensor]]:
         """Yield the parts of what the network gives: (where each belongs, the input there, the image), `(B, C, H, W)` in [0, 1].
 
@@ -135,6 +141,7 @@ class Engine:
             beside: What stands beside them, `(1 or n, K, H, W)`.
             at_inference: Whether they are what a person has, and not yet the network's input.
             self_ensemble: Take the mean over the orientations.
+            given: Images like `images`, whose input is yielded instead of theirs.
         """
         see = self.degradation.corruption.to_model_input if at_inference else _as_it_is
         scale = self.degradation.corruption.scale_factor if at_inference else 1
@@ -150,7 +157,8 @@ class Engine:
                 seen = see(self._degraded(images, beside, chosen, tile.window))
                 output = self.outputs(seen, self_ensemble=self_ensemble) if whole is None else whole
                 image = self.loss.image(output, self.pixels(seen), None if whole is None else Window(size, tile.window))
-                yield (chosen, ALL, *outer), self.pixels(seen)[(ALL, ALL, *inner)], image[(ALL, ALL, *inner)]
+                shown = seen if given is None or given is images else see(self._degraded(given, beside, chosen, tile.window))
+                yield (chosen, ALL, *outer), self.pixels(shown)[(ALL, ALL, *inner)], image[(ALL, ALL, *inner)]
 
     def _result_bytes(self, images: Array, scale: int) -> int:
         """Return how many bytes the result of some images takes."""

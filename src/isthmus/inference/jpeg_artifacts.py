@@ -30,14 +30,14 @@ LOOKED_AT = ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3), (1, 2), (2, 1), (3,
 USUAL_STEPS = (11, 12, 10, 12, 14, 16, 14, 13, 14)
 """Their steps at quality 50 in the JPEG standard's example (ITU-T T.81, table K.1), by which qualities are counted."""
 
-MOST_STEP = 128
-"""The largest step that is looked for."""
+MOST_STEP = 255
+"""The largest step that 8 bits hold."""
 
 FEWEST_BLOCKS, FEWEST_STEPS = 12, 4
-"""Nothing is told of a step below so many different blocks where the coefficient is not zero, of an image below so many steps."""
+"""How many different blocks with a nonzero coefficient it takes to tell its step, and how many steps to tell the quality."""
 
 APART = 10
-"""What an earlier JPEG is worse by: what else lies close to multiples has been flattened by the same one."""
+"""How much lower an earlier JPEG's quality must be. Other traces of about the same quality come from the one JPEG."""
 
 CLEAR = 0.5
 """Mean of the cosine of coefficients, a step being one turn, from which it is their step: 1 if all lie on its multiples, about 0
@@ -68,13 +68,13 @@ def jpeg_qualities(image: Array) -> list[int]:
     return [corner, *(quality for quality in sorted(others)[:1] if quality < corner - APART)]
 
 
-def without_artifacts(images: Array, repair: Callable[[Array], Array], kept: int = 0) -> Array:
-    """Return images `(n, C, H, W)`, those repaired that show artifacts of more JPEGs than so many.
+def without_artifacts(images: Array, repair: Callable[[Array], Array], kept: int) -> Array:
+    """Return images `(n, C, H, W)`, repaired where they show more than `kept` JPEGs.
 
     Args:
         images: The images.
         repair: Takes and returns such a batch.
-        kept: JPEGs whose artifacts are left to somebody else.
+        kept: How many JPEGs are left to what comes next.
     """
     shown = [place for place, image in enumerate(images) if sum(q <= REPAIRED_QUALITY for q in jpeg_qualities(image)) > kept]
     repaired = images.copy() if shown else images

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+MOST_JPEGS = 2
+"""JPEGs that an image can show to have been, one after the other."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingInfo:
@@ -29,8 +32,8 @@ class TrainingInfo:
     sources: list[str] = field(default_factory=list)
     """Of a model that ships: its training images, each with its license."""
 
-    repair_first: bool = False
-    """Of a model that ships: whether images that show JPEG artifacts (for `repair`: of two JPEGs) pass through `repair` first."""
+    jpegs_undone: int = MOST_JPEGS
+    """How many JPEGs one after the other it undoes itself; an image that shows more passes through `repair` first."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainingInfo:
