@@ -68,7 +68,8 @@ FileTypeExtension MIMEType ExifByteOrder EncodingProcess ColorComponents Current
 Transparency BackgroundColor SignificantBits PaletteHistogram JFIFVersion AnimationFrames AnimationPlays NumPlanes ImageLength
 PixelXDimension PixelYDimension GIFVersion HasColorMap ColorResolutionDepth BitsPerPixel FrameCount Duration ThumbnailOffset
 ThumbnailLength ThumbnailImage TransferFunction RenderingIntent BMPVersion TransparentColor RedMask GreenMask BlueMask AlphaMask
-ColorSpace SMinSampleValue SMaxSampleValue
+ColorSpace SMinSampleValue SMaxSampleValue ThumbnailTIFF PreviewImage PreviewImageStart PreviewImageLength
+ProfileDataOffset Matteing
 """
 """What tells how the pixels lie in the file, and not what they show."""
 
@@ -233,7 +234,7 @@ def lost(source: Path, result: Path, said: str) -> list[str]:
     structure = STRUCTURE.split()
     names = [name for name in before if name.startswith(GROUPS) and name.split(":")[-1] not in structure]
     gone = [name for name in names if name not in after]
-    if any(word in said for word in ("notes", "metadata", "EXIF is damaged")):
+    if any(word in said for word in ("notes", "metadata", "EXIF is damaged", "profile is damaged", "say does not come back")):
         return []
     found = [f"lost {' '.join(gone[:12])}"] if gone else []
     bits = [next((part[key] for key in part if key.endswith(":BitsPerSample")), None) for part in (before, after)]

@@ -120,9 +120,8 @@ def test_an_avif_that_claims_more_than_it_holds_is_refused_before_it_is_filled_u
 def test_pages_of_sixteen_bits_are_refused_where_only_frames_of_eight_are_held():
     deep = RGB.astype(np.uint16) * 257
     picture = decode_picture(in_tiff(np.stack([deep, deep]), photometric="rgb"), "a.tif")
-    for end, kind in (("png", "PNG"), ("avif", "AVIF")):
-        with pytest.raises(DataError, match=f"{kind} holds one picture of more than 8 bits, not 2: name the file .tif"):
-            encode_picture(picture, f"b.{end}")
+    with pytest.raises(DataError, match=r"AVIF holds one picture of more than 8 bits, not 2: name the file .tif"):
+        encode_picture(picture, "b.avif")
 
 
 def test_the_profile_of_a_png_that_is_damaged_is_named_and_so_is_what_does_not_come_back():
@@ -135,5 +134,5 @@ def test_the_profile_of_a_png_that_is_damaged_is_named_and_so_is_what_does_not_c
     assert np.array_equal(picture.pixels, RGB)
     assert picture.remarks == (
         "its color profile is damaged, and does not come back.",
-        "where it was on a page, and its scale, do not come back (oFFs, sCAL).",
+        "what its chunks sCAL say does not come back.",
     )

@@ -74,9 +74,10 @@ def write_heic(picture: Picture, quality: int = 0) -> bytes:
         raise DataError("HEIC is written with the extra [camera]: pip install 'isthmus[camera]'.")
     import pillow_heif
 
-    pixels = np.repeat(picture.pixels, 3, 2) if picture.pixels.shape[2] == 1 else picture.pixels
+    gray = picture.pixels.shape[2] == 1 and picture.alpha is None and picture.pixels.dtype == np.uint8
+    pixels = np.repeat(picture.pixels, 3, 2) if picture.pixels.shape[2] == 1 and not gray else picture.pixels
     array = np.ascontiguousarray(pixels if picture.alpha is None else np.dstack([pixels, picture.alpha]))
-    mode = ("RGB" if picture.alpha is None else "RGBA") + (";16" if array.dtype == np.uint16 else "")
+    mode = "L" if gray else ("RGB" if picture.alpha is None else "RGBA") + (";16" if array.dtype == np.uint16 else "")
     file = pillow_heif.from_bytes(mode, (array.shape[1], array.shape[0]), array.tobytes())
     exif = notes.settle_exif(picture.exif, array.shape[:2]) if picture.exif else None
     save: dict[str, Any] = {"exif": notes.EXIF_MARK + exif} if exif else {}

@@ -125,6 +125,10 @@ def ycbcr_to_rgb(values: Array) -> Array:
     return from_unit(np.stack(mixed, -1).clip(0, 1), values.dtype)
 
 
+LAB_ROUNDING = 3
+"""By how much a and b of 8 bits change on the way to RGB and back, at most, where no color is lost."""
+
+
 def lab_to_rgb(values: Array, *, signed: bool) -> Array:
     """Return sRGB of a file's LAB of 8 or 16 bits, in the same type.
 
@@ -157,3 +161,13 @@ def rgb_to_lab(rgb: Array, *, signed: bool) -> Array:
     axes = np.rint(axes).astype(np.int32) + (0 if signed else 128 * step)
     kept = np.clip(axes, -128 * step, 128 * step - 1) & top if signed else np.clip(axes, 0, top)
     return np.dstack([np.rint(lightness).clip(0, top), kept]).astype(rgb.dtype)
+
+
+def beyond_srgb(stored: Array, rgb: Array, *, signed: bool) -> bool:
+    """Tell whether a file's LAB has colors that its sRGB, as `lab_to_rgb` returns it, lacks: by more than rounding, in a or b."""
+    step, kind = (1, np.int8) if rgb.dtype == np.uint8 else (256, np.int16)
+    there, back = (
+        np.ascontiguousarray(values[:, :, 1:]).view(kind if signed else values.dtype).astype(np.int32)
+        for values in (stored, rgb_to_lab(rgb, signed=signed))
+    )
+    return bool(np.abs(there - back).max(initial=0) > LAB_ROUNDING * step)

@@ -16,13 +16,15 @@ from isthmus.errors import DataError
 from isthmus.imaging import notes
 from isthmus.imaging.arrays import Array, check_values
 from isthmus.imaging.content import Coding, Picture, check_size, fewer_bits, to_bits, to_full_range
+from isthmus.imaging.film import composed, png_film, write_film
 from isthmus.imaging.pillow import (
-    PNG_NOTES,
     coding_of,
+    is_note,
     png_losses,
     profile_of,
     resolution_of,
     settled,
+    values_of,
     with_png_notes,
     without_notes,
     xmp_of,
@@ -121,7 +123,7 @@ def read_deep(content: bytes, kind: str) -> Picture:
     if kind == "PNG":
         check_size(int.from_bytes(content[20:24]), int.from_bytes(content[16:20]))
         notes.check_png(content)
-        kept = [chunk for chunk in notes.png_chunks(content) if chunk[0] in PNG_NOTES]
+        kept = [chunk for chunk in notes.png_chunks(content) if is_note(chunk[0])]
         options = {"chunks": [chunk for chunk in kept if chunk[0] != b"eXIf"]}
         exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
         xmp, resolution, remarks = xmp_of({}, kept), resolution_of({}, kept), png_losses(list(notes.png_chunks(content)))
@@ -131,19 +133,41 @@ def read_deep(content: bytes, kind: str) -> Picture:
         size = np.frombuffer(content, ">u4", 2, content.find(b"\xff\x4f\xff\x51") + 8)
         check_size(int(size[1]), int(size[0]))
         exif, profile, xmp = notes.jp2_notes(content)
+        options = {"boxes": notes.jp2_boxes(content)}
+    elif kind == "PPM":
+        options = {"comments": notes.pnm_comments(content)}
     elif kind == "JXL":
         has_notes = b"Exif" in content or b"xml " in content
         remarks = ("its metadata does not come back: JPEG XL is written without.",) if has_notes else ()
-    array = _read_pnm(content) if kind == "PPM" else _decoded(without_notes(content) if kind == "PNG" else content, kind)
-    if array.ndim == 4 and kind in ("AVIF", "JXL"):
-        deep = " of more than 8 bits" if kind == "AVIF" else ""
-        raise DataError(f"a film in {kind}{deep} is not read: save its frames one by one.")
-    array = array if array.ndim == 3 else array[:, :, None]
+    film = png_film(without_notes(content)) if kind == "PNG" else None
+    if film:
+        stills = (_with_channels(_decoded(still, kind)) for still in film.stills)
+        arrays = list(composed(stills, film.places, (int.from_bytes(content[20:24]), int.from_bytes(content[16:20]))))
+        options |= {"loop": film.loops, "hidden": film.hidden}
+        each = [{**options, "duration": time} for time in film.times]
+    else:
+        arrays = [_read_pnm(content) if kind == "PPM" else _decoded(without_notes(content) if kind == "PNG" else content, kind)]
+        each = [options]
+        if arrays[0].ndim == 4 and kind in ("AVIF", "JXL"):
+            deep = " of more than 8 bits" if kind == "AVIF" else ""
+            raise DataError(f"a film in {kind}{deep} is not read: save its frames one by one.")
+    frames = [_frame(_with_channels(array), kind, bits, own) for array, own in zip(arrays, each, strict=True)]
+    if bits < 8 and frames[0].pixels.dtype == np.uint8:
+        remarks += (fewer_bits(bits),)
+    return settled(frames, exif, profile, xmp, resolution, remarks)
+
+
+def _with_channels(array: Array) -> Array:
+    return array if array.ndim == 3 else array[:, :, None]
+
+
+def _frame(array: Array, kind: str, bits: int, options: dict[str, Any]) -> Picture:
+    """Return an array as a picture, in the whole range of its type."""
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
         raise DataError(f"a picture of {array.shape[-1]} channels is neither gray nor RGB.")
     coding = Coding(kind=kind, options=options)
     if array.dtype == np.uint8 and bits < 8:
-        array, remarks = to_full_range(array, bits), (*remarks, fewer_bits(bits))
+        array = to_full_range(array, bits)
     if array.dtype == np.uint16:
         coding = dataclasses.replace(coding, bits=bits if 8 < bits < 16 else 0)
         array = array if kind == "PPM" else to_full_range(array, bits) if bits > 8 else array
@@ -154,8 +178,7 @@ def read_deep(content: bytes, kind: str) -> Picture:
     elif array.dtype != np.uint8:
         raise DataError(f"a picture of {array.dtype} is not read in this format: save it as a TIFF of 16 bits.")
     has_alpha = array.shape[2] in (2, 4)
-    picture = Picture(pixels=array[:, :, :-1] if has_alpha else array, alpha=array[:, :, -1] if has_alpha else None, coding=coding)
-    return settled([picture], exif, profile, xmp, resolution, remarks)
+    return Picture(pixels=array[:, :, :-1] if has_alpha else array, alpha=array[:, :, -1] if has_alpha else None, coding=coding)
 
 
 def _decoded(content: bytes, kind: str) -> Array:
@@ -248,22 +271,21 @@ def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
     """Return the content of a file of a format, of uint16 or, in JPEG XL, of floats or uint8."""
     import imagecodecs
 
-    dropped = picture.alpha is None or kind in ("JPEG", "PPM")
-    array = picture.pixels if dropped else np.dstack([picture.pixels, picture.alpha])  # type: ignore[list-item]  # not None
-    array = np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    bits = picture.coding.bits or 16
+    array = _plane(values_of(picture, kind))
+    bits, options = picture.coding.bits or 16, picture.coding.options if picture.coding.kind == kind else {}
     exif = notes.settle_exif(picture.exif, picture.pixels.shape[:2]) if picture.exif else None
     if kind == "PNG":
-        content = bytes(imagecodecs.png_encode(array))
-        if picture.icc_profile and not picture.coding.options.get("chunks"):
-            content = notes.with_chunks(content, [(b"iCCP", b"profile\0\0" + zlib.compress(picture.icc_profile))])
+        code = imagecodecs.png_encode
+        content = write_film(picture, kind, lambda part: bytes(code(_plane(part)))) if picture.pages else bytes(code(array))
         return with_png_notes(content, picture, exif)
     if kind == "PPM":
-        head = f"P{6 if array.ndim == 3 else 5} {array.shape[1]} {array.shape[0]} {(1 << bits) - 1}\n".encode()
-        return head + to_bits(array, bits).astype(">u2").tobytes()
+        told = b"".join(options.get("comments", []))
+        told = b"\n" + told if told else b" "
+        head = f"{array.shape[1]} {array.shape[0]} {(1 << bits) - 1}\n".encode()
+        return (b"P6" if array.ndim == 3 else b"P5") + told + head + to_bits(array, bits).astype(">u2").tobytes()
     if kind == "JP2":
         content = bytes(imagecodecs.jpeg2k_encode(to_bits(array, bits), level=0, bitspersample=bits, codecformat="jp2"))
-        return notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp)
+        return notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp, options.get("boxes", b""))
     if kind == "JXL":
         lossless = not quality or quality == 100
         if array.dtype == np.uint16 and bits < 16:
@@ -274,10 +296,14 @@ def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
     if kind == "AVIF":
         level = quality or (100 if picture.alpha is not None else 90)
         return bytes(imagecodecs.avif_encode(to_bits(array, bits), level=level, bitspersample=bits))
-    level = quality or max(75, picture.coding.options.get("quality", 95))
+    level = quality or max(75, options.get("quality", 95))
     content = bytes(imagecodecs.jpeg_encode(to_bits(array, 12), level=level, bitspersample=12))
     segments = [(0xE1, notes.EXIF_MARK + exif)] if exif else []
-    return notes.with_segments(content, [*segments, *picture.coding.options.get("segments", [])])
+    return notes.with_segments(content, [*segments, *options.get("segments", [])])
+
+
+def _plane(array: Array) -> Array:
+    return np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
 def is_deep(content: bytes, kind: str) -> bool:

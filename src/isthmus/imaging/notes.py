@@ -9,6 +9,7 @@ Sources: TIFF 6.0 (1992), section 2; Exif 2.32 (2019), 4.6; PNG, third edition (
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,8 @@ CUT_OFF = "the picture is cut off: it holds %s of %s bytes."
 EXIF_MARK = b"Exif\0\0"
 
 EXIF_UUID, XMP_UUID = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-"""Which of JPEG 2000's boxes hold EXIF and XMP."""
+GEO_UUID = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
+"""Which of JPEG 2000's boxes hold EXIF, XMP and GeoTIFF."""
 
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION = 33550, 33922, 34264
 GEO = (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, 34735, 34736, 34737)
@@ -261,7 +263,7 @@ def png_of(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the segments of a JPEG file before its pixels, (marker, data)."""
     place = 2
-    while place + 4 <= len(content) and content[place] == 0xFF:
+    while 0 <= place < len(content) - 3:
         marker = content[place + 1]
         if marker == 0xFF:
             place += 1
@@ -270,7 +272,7 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
             return
         length = int.from_bytes(content[place + 2 : place + 4])
         yield marker, content[place + 4 : place + 2 + length]
-        place += 2 + length
+        place = content.find(b"\xff", place + 2 + length)  # what lies between segments is skipped, as by decoders
 
 
 def check_jpeg(content: bytes) -> None:
@@ -318,8 +320,18 @@ def jp2_notes(content: bytes) -> tuple[bytes | None, bytes | None, bytes | None]
     return exif, profile, xmp
 
 
-def with_jp2_notes(content: bytes, exif: bytes | None, profile: bytes | None, xmp: bytes | None) -> bytes:
-    """Return a JPEG 2000 file with EXIF, without its mark, color profile and XMP put into it."""
+def jp2_boxes(content: bytes) -> bytes:
+    """Return the boxes of a JPEG 2000 file that say something else: texts in XML, IPTC and others; all but GeoTIFF's."""
+    return b"".join(
+        content[start:end]
+        for kind, start, data, end in boxes(content)
+        if kind == b"xml " or (kind == b"uuid" and not content.startswith((EXIF_UUID, XMP_UUID, GEO_UUID), data))
+    )
+
+
+def with_jp2_notes(content: bytes, exif: bytes | None, profile: bytes | None, xmp: bytes | None, further: bytes = b"") -> bytes:
+    """Return a JPEG 2000 file with EXIF, without its mark, color profile, XMP and further boxes put into it."""
+    content += further
     for mark, data in ((EXIF_UUID, exif), (XMP_UUID, xmp)):
         content += _box(b"uuid", mark + data) if data else b""
     for kind, start, at, end in boxes(content) if profile else ():
@@ -332,6 +344,12 @@ def with_jp2_notes(content: bytes, exif: bytes | None, profile: bytes | None, xm
 
 def _box(kind: bytes, data: bytes) -> bytes:
     return (8 + len(data)).to_bytes(4) + kind + data
+
+
+def pnm_comments(content: bytes) -> list[bytes]:
+    """Return the comments in a PNM file's header, a line each."""
+    header = re.match(rb"P[1-6](?:(?:\s|#[^\n]*\n)+\d+){2}(?:\s|#[^\n]*\n)+", content[: 1 << 16])
+    return re.findall(rb"#[^\n]*\n", header[0]) if header else []
 
 
 def only(directory: Directory, tags: frozenset[int]) -> Directory:

@@ -41,7 +41,7 @@ WRITABLE = tuple(end for end, kind in FORMATS.items() if kind != "RAW" and (kind
 WITHOUT_ALPHA = ("JPEG", "PPM")
 WITHOUT_METADATA = ("BMP", "GIF", "JXL", "PPM", "TGA")
 FILMS = ("TIFF", "GIF", "WEBP", "PNG", "AVIF")
-"""Formats that hold several pages or frames; of more than 8 bits, only TIFF."""
+"""Formats that hold several pages or frames; of more than 8 bits, TIFF and PNG."""
 
 LOG = logging.getLogger("isthmus")
 
@@ -177,9 +177,12 @@ def encode_picture(picture: Picture, name: str, quality: int = 0) -> bytes:
         kind = picture.coding.kind
     dtype = picture.pixels.dtype
     deep = any(page.pixels.dtype != np.uint8 for page in (picture, *picture.pages))
-    if picture.pages and (kind not in FILMS or (deep and kind != "TIFF")):
+    if picture.pages and (kind not in FILMS or (deep and kind not in ("TIFF", "PNG"))):
         of = " of more than 8 bits" if kind in FILMS else ""
         raise DataError(f"{kind} holds one picture{of}, not {picture.frames}: name the file .tif.")
+    kinds = {(page.pixels.shape, page.pixels.dtype, page.alpha is None) for page in (picture, *picture.pages)}
+    if len(kinds) > 1 and kind != "TIFF":
+        raise DataError(f"{kind} holds frames of one size and kind, and these pages differ: name the file .tif.")
     if dtype.kind == "f" and kind not in ("TIFF", "JXL"):
         raise DataError(f"{kind} cannot hold {dtype} pixels: name the file .tif.")
     if dtype == np.uint16 and MOST_BITS.get(kind, 8) < (picture.coding.bits or 16):
@@ -219,7 +222,8 @@ def lost_in(picture: Picture, name: str) -> tuple[str, ...]:
     if picture.bands is not None and kind != "TIFF":
         lost.append(f"its further values do not come back: {kind} has none.")
     held = {"EXIF": picture.exif, "XMP": picture.xmp, "color profile": picture.icc_profile}
-    names = [name for name, data in held.items() if data]
+    holds = {"BMP": ["color profile"], "GIF": ["XMP"] if picture.coding.kind == kind else []}.get(kind, [])
+    names = [name for name, data in held.items() if data and name not in holds]
     deep_avif = kind == "AVIF" and picture.pixels.dtype != np.uint8
     if names and (deep_avif or kind in WITHOUT_METADATA):
         deep = " of more than 8 bits" if deep_avif else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,10 @@ from PIL import Image, ImageSequence, JpegImagePlugin
 from isthmus.errors import DataError
 from isthmus.imaging import notes
 from isthmus.imaging.arrays import Array
+from isthmus.imaging.bmp import LINKED, color_space, write_bmp
 from isthmus.imaging.color import cmyk_to_rgb, rgb_to_cmyk
 from isthmus.imaging.content import MAX_PAGES, MAX_PIXELS, TOO_LARGE, Coding, Picture, check_size, fewer_bits, upright_picture
+from isthmus.imaging.film import PngFilm, composed, gif_notes, png_film, with_gif_notes, write_film, xmp_in
 
 WRITTEN_AS = {
     "JPEG": "JPEG", "PNG": "PNG", "WEBP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TGA": "TGA", "PPM": "PPM", "JP2": "JPEG2000",
@@ -37,10 +40,11 @@ artifacts back (docs/experiments.md)."""
 STANDARD_SUM = 3688
 """Sum of the luminance table of ITU-T T.81, K.1, which is quality 50."""
 
-PNG_NOTES = (b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"cICP", b"mDCV", b"cLLI", b"iCCP", b"eXIf")
-"""PNG's chunks that say something about the picture, whatever its pixels are."""
+COLOR_NOTES = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"iCCP")
+"""PNG's chunks that say what the values mean, which restoring does not change."""
 
-LONGEST_TEXT = 1 << 20
+GIF_CLEAR = 255
+"""The color of a GIF's palette that is transparent."""
 
 
 def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
@@ -52,7 +56,7 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
         bits: Of a value, by the file's header.
     """
     chunks = list(notes.png_chunks(content)) if kind == "PNG" else []
-    kept = [chunk for chunk in chunks if chunk[0] in PNG_NOTES]
+    kept = [chunk for chunk in chunks if is_note(chunk[0])]
     if kept:
         content = without_notes(content)
     with Image.open(io.BytesIO(content), formats=READ_AS[kind]) as opened:
@@ -60,7 +64,7 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
         if kind in WHOLE:
             WHOLE[kind](content)
         info = dict(opened.info)
-        count = 1 if opened.format == "MPO" or kind in ("JPEG", "BMP") else getattr(opened, "n_frames", 1)
+        count = 1 if opened.format == "MPO" or kind in ("JPEG", "BMP", "PNG") else getattr(opened, "n_frames", 1)
         if count > MAX_PAGES or count * opened.height * opened.width > MAX_PIXELS:
             raise DataError(TOO_LARGE)
         remarks: tuple[str, ...] = ()
@@ -72,12 +76,17 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
             remarks += (fewer_bits(1 if opened.mode == "1" else bits),)
         remarks += png_losses(chunks)
         coding = Coding(kind=kind, options=coding_of(opened, content, kind, kept))
-        frames = _frames(opened, coding, count)
+        film = png_film(content) if kind == "PNG" else None
+        frames = _png_frames(film, opened, coding) if film else _frames(opened, coding, count)
     exif, profile, xmp = info.get("exif"), info.get("icc_profile"), xmp_of(info, kept)
     if kept:
         exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
     elif kind == "JP2":
         exif, profile, xmp = notes.jp2_notes(content)
+    elif kind == "GIF":
+        xmp = xmp_in(coding.options["extensions"])
+    elif kind == "BMP":
+        profile = coding.options.get("profile")
     return settled(frames, exif, profile, xmp, resolution_of(info, kept), remarks)
 
 
@@ -116,6 +125,19 @@ def _frames(opened: Image.Image, coding: Coding, count: int) -> list[Picture]:
     return [_frame(image, dataclasses.replace(coding, options={**options, **more}), has_alpha) for image, more in found]
 
 
+def _png_frames(film: PngFilm, opened: Image.Image, coding: Coding) -> list[Picture]:
+    """Return an animated PNG's frames; Pillow's own composing of them makes mistakes where transparent ones lie over others."""
+    gray = opened.mode in ("1", "L", "LA")
+    stills = (np.asarray(Image.open(io.BytesIO(still)).convert("LA" if gray else "RGBA")) for still in film.stills)
+    arrays = list(composed(stills, film.places, (opened.height, opened.width)))
+    has_alpha = opened.has_transparency_data or any(array[:, :, -1].min() < 255 for array in arrays)
+    frames = []
+    for array, time in zip(arrays, film.times, strict=True):
+        own = dataclasses.replace(coding, options={**coding.options, "loop": film.loops, "hidden": film.hidden, "duration": time})
+        frames.append(Picture(pixels=array[:, :, :-1], alpha=array[:, :, -1] if has_alpha else None, coding=own))
+    return frames
+
+
 def _frame(image: Image.Image, coding: Coding, has_alpha: bool) -> Picture:
     if image.mode[0] in "IF":
         raise DataError("a picture of more than 8 bits is not read in this format: save it as a PNG or TIFF of 16 bits.")
@@ -147,13 +169,20 @@ def coding_of(opened: Image.Image, content: bytes, kind: str, kept: list[tuple[b
             "segments": segments,
         }
     if kind == "PNG":
-        return {"chunks": [chunk for chunk in kept if chunk[0] != b"eXIf"], "loop": info.get("loop", 0)}
+        return {"chunks": [chunk for chunk in kept if chunk[0] != b"eXIf"]}
     if kind == "WEBP":
         return {"lossless": b"VP8L" in content and b"VP8 " not in content, "loop": info.get("loop", 0)}
     if kind == "GIF":
-        return {key: info[key] for key in ("loop", "comment") if key in info}
+        return {"extensions": gif_notes(content), **({"loop": info["loop"]} if "loop" in info else {})}
+    if kind == "PPM":
+        return {"comments": notes.pnm_comments(content)}
+    if kind == "BMP":
+        space, profile = color_space(content)
+        return {"space": space, "linked" if space[:4] == LINKED else "profile": profile}
     if kind == "TGA":
         return {"compression": info.get("compression")}
+    if kind == "JP2":
+        return {"boxes": notes.jp2_boxes(content)}
     place = content.find(b"av1C")
     if kind == "AVIF" and 0 <= place < len(content) - 6:
         return {"subsampling": {0: "4:4:4", 8: "4:2:2"}.get(content[place + 6] & 0x1C, "4:2:0")}
@@ -169,12 +198,17 @@ def quality_of(content: bytes) -> int:
     return USUAL_QUALITY
 
 
+def is_note(kind: bytes) -> bool:
+    """Tell whether a PNG's chunk comes back: it says what the values mean, or is marked as safe to copy with other pixels."""
+    return kind in COLOR_NOTES or (kind.isalpha() and kind[:1].islower() and kind[3:].islower())
+
+
 def without_notes(content: bytes) -> bytes:
     """Return a PNG file without its notes, so that an odd one cannot keep its pixels from being read; the rest untouched."""
     parts, place = [content[:8]], 8
     while place + 12 <= len(content):
         length = 12 + int.from_bytes(content[place : place + 4])
-        if content[place + 4 : place + 8] not in PNG_NOTES:
+        if not is_note(content[place + 4 : place + 8]):
             parts.append(content[place : place + length])
         place += length
     return b"".join(parts) + content[place:]
@@ -185,14 +219,13 @@ def png_losses(chunks: list[tuple[bytes, bytes]]) -> tuple[str, ...]:
     remarks: tuple[str, ...] = ()
     if any(kind == b"iCCP" for kind, _ in chunks) and not profile_of(chunks):
         remarks += ("its color profile is damaged, and does not come back.",)
-    lost = sorted({kind.decode() for kind, _ in chunks} & {"oFFs", "sCAL", "pCAL"})
-    return (*remarks, f"where it was on a page, and its scale, do not come back ({', '.join(lost)}).") if lost else remarks
+    layout = {b"IDAT", b"fcTL", b"fdAT", b"acTL", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"iDOT"}
+    lost = sorted({kind.decode("latin-1") for kind, _ in chunks if kind[:1].islower() and not is_note(kind) and kind not in layout})
+    return (*remarks, f"what its chunks {', '.join(lost)} say does not come back.") if lost else remarks
 
 
 def profile_of(chunks: list[tuple[bytes, bytes]]) -> bytes | None:
     """Return the color profile among a PNG's chunks; None where there is none, or it is damaged."""
-    import zlib
-
     data = next((data for name, data in chunks if name == b"iCCP"), b"")
     inflater = zlib.decompressobj()
     try:
@@ -241,59 +274,75 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
 
         directory, order = notes.open_exif(picture.exif)
         exif = notes.pack_exif(notes.only(directory, OF_A_CAMERA), order)
-    image = _image(picture, kind)
-    save: dict[str, Any] = {}
-    if picture.icc_profile and kind in ("JPEG", "PNG", "WEBP", "AVIF"):
-        save["icc_profile"] = picture.icc_profile
-    if picture.resolution and kind in ("JPEG", "PNG", "BMP"):
-        save["dpi"] = picture.resolution
-    elif kind == "BMP":
-        save["dpi"] = (0, 0)  # unknown; Pillow would write 96
+    if kind == "BMP" and (picture.alpha is not None or options.get("space") or picture.icc_profile):
+        return write_bmp(picture, options.get("space", b""), options.get("linked", b""))
+    beside: dict[str, Any] = {}
+    if kind in ("JPEG", "WEBP", "AVIF"):
+        beside = {"icc_profile": picture.icc_profile} if picture.icc_profile else {}
     if kind in ("WEBP", "AVIF"):
-        save |= {"exif": notes.EXIF_MARK + exif} if exif else {}
-        save |= {"xmp": picture.xmp} if picture.xmp else {}
-    if kind == "AVIF":
-        save["quality"] = quality or (100 if picture.alpha is not None else 90)  # a lower one would code the alpha with loss
-        save["subsampling"] = options.get("subsampling", "4:2:0")
-    if kind == "WEBP":
-        lossy = quality or not options.get("lossless", True)
-        save |= {"quality": quality or 90, "alpha_quality": 100} if lossy else {"lossless": True, "exact": True}
-    if kind == "TGA" and options.get("compression"):
-        save["compression"] = options["compression"]
-    if kind == "JPEG":
-        save |= _jpeg_options(options, quality)
-    if picture.pages:
-        save |= _film_options(picture, kind, same)
-    if kind == "GIF" and options.get("comment"):
-        save["comment"] = options["comment"]
-    if kind == "BMP" and image.mode == "RGBA":
-        return _bmp_with_alpha(picture)
-    out = io.BytesIO()
-    image.save(out, WRITTEN_AS[kind], **save)
-    content = out.getvalue()
+        beside |= {"exif": notes.EXIF_MARK + exif} if exif else {}
+        beside |= {"xmp": picture.xmp} if picture.xmp else {}
+    save = _options(picture, kind, options, quality)
+    if picture.pages and kind in ("PNG", "GIF", "WEBP"):
+        names = {"icc_profile": "ICCP", "exif": "EXIF", "xmp": "XMP"}
+        chunks = {names[name]: data for name, data in beside.items()} if kind == "WEBP" else {}
+        content = write_film(picture, kind, lambda array: _saved(_image(array, kind), kind, save), **chunks)
+    else:
+        if picture.pages:
+            durations = [int(frame.coding.options.get("duration") or 0) for frame in (picture, *picture.pages)]
+            further = [_image(values_of(page, kind), kind) for page in picture.pages]
+            save |= {"save_all": True, "append_images": further, "duration": durations}
+        content = _saved(_cmyk_or(picture, kind), kind, save | beside)
     if kind == "JPEG":
         segments = [(0xE1, notes.EXIF_MARK + exif)] if exif else []
         foreign_xmp = [(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + picture.xmp)] if picture.xmp and not same else []
         content = notes.with_segments(content, [*segments, *foreign_xmp, *options.get("segments", [])])
-    if kind == "PNG":
+    elif kind == "PNG":
         content = with_png_notes(content, picture, exif)
-    if kind == "JP2":
-        content = notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp)
+    elif kind == "JP2":
+        content = notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp, options.get("boxes", b""))
+    elif kind == "GIF":
+        content = with_gif_notes(content, options.get("extensions", []))
+    elif kind == "PPM":
+        content = content[:3] + b"".join(options.get("comments", [])) + content[3:]
     return content
+
+
+def _options(picture: Picture, kind: str, options: Mapping[str, Any], quality: int) -> dict[str, Any]:
+    """Return what Pillow takes to code a picture's pixels."""
+    if kind == "JPEG":
+        return _jpeg_options(options, quality) | ({"dpi": picture.resolution} if picture.resolution else {})
+    if kind == "BMP":
+        return {"dpi": picture.resolution or (0, 0)}  # unknown; Pillow would write 96
+    if kind == "AVIF":
+        best = 100 if picture.alpha is not None else 90  # a lower one would code the alpha with loss
+        return {"quality": quality or best, "subsampling": options.get("subsampling", "4:2:0")}
+    if kind == "WEBP":
+        lossy = quality or not options.get("lossless", True)
+        return {"quality": quality or 90, "alpha_quality": 100} if lossy else {"lossless": True, "exact": True}
+    if kind == "GIF" and picture.alpha is not None:
+        return {"transparency": GIF_CLEAR, "optimize": False}  # which would drop it where a frame has none
+    return {"compression": options["compression"]} if kind == "TGA" and options.get("compression") else {}
+
+
+def _saved(image: Image.Image, kind: str, save: Mapping[str, Any]) -> bytes:
+    out = io.BytesIO()
+    image.save(out, WRITTEN_AS[kind], **save)
+    return out.getvalue()
 
 
 def with_png_notes(content: bytes, picture: Picture, exif: bytes | None) -> bytes:
     """Return a PNG file with a picture's notes put into it."""
     same = picture.coding.kind == "PNG"
     chunks = list(picture.coding.options.get("chunks", [])) if same else []
-    if picture.icc_profile is None or not same:
+    if picture.icc_profile is None:
         chunks = [chunk for chunk in chunks if chunk[0] != b"iCCP"]
-    if picture.resolution and same and any(kind == b"pHYs" for kind, _ in chunks):
+    elif all(kind != b"iCCP" for kind, _ in chunks):
+        chunks.append((b"iCCP", b"profile\0\0" + zlib.compress(picture.icc_profile)))
+    if picture.resolution:
         across, down = (round(side / 0.0254) for side in picture.resolution)
-        chunks = [
-            (kind, across.to_bytes(4) + down.to_bytes(4) + b"\1" if kind == b"pHYs" and data[8:] == b"\1" else data)
-            for kind, data in chunks
-        ]
+        chunks = [chunk for chunk in chunks if chunk[0] != b"pHYs"]
+        chunks.append((b"pHYs", across.to_bytes(4) + down.to_bytes(4) + b"\1"))
     if picture.xmp and not same:
         chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + picture.xmp))
     if exif:
@@ -301,13 +350,25 @@ def with_png_notes(content: bytes, picture: Picture, exif: bytes | None) -> byte
     return notes.with_chunks(content, chunks) if chunks else content
 
 
-def _image(picture: Picture, kind: str) -> Image.Image:
-    pixels = picture.pixels
-    if kind == "JPEG" and picture.coding.model == "CMYK" and picture.black is not None and pixels.shape[2] == 3:
-        return Image.fromarray(rgb_to_cmyk(pixels, picture.black), "CMYK")
-    array = pixels if picture.alpha is None or kind in ("JPEG", "PPM") else np.dstack([pixels, picture.alpha])
+def values_of(picture: Picture, kind: str) -> Array:
+    """Return what a format holds of a picture, `(H, W, C)`: its pixels, and behind them its alpha where there is room for it."""
+    return picture.pixels if picture.alpha is None or kind in ("JPEG", "PPM") else np.dstack([picture.pixels, picture.alpha])
+
+
+def _image(array: Array, kind: str) -> Image.Image:
+    if kind == "GIF" and array.shape[2] in (2, 4):
+        rgb = np.repeat(array[:, :, :1], 3, 2) if array.shape[2] == 2 else array[:, :, :3]
+        image = Image.fromarray(np.ascontiguousarray(rgb)).quantize(GIF_CLEAR)
+        image.paste(GIF_CLEAR, mask=Image.fromarray((array[:, :, -1] < 128).astype(np.uint8) * 255))
+        return image
     image = Image.fromarray(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array))
-    return image.convert("RGBA") if image.mode == "LA" and kind in ("BMP", "WEBP", "AVIF", "GIF") else image
+    return image.convert("RGBA") if image.mode == "LA" and kind in ("WEBP", "AVIF") else image
+
+
+def _cmyk_or(picture: Picture, kind: str) -> Image.Image:
+    if kind == "JPEG" and picture.coding.model == "CMYK" and picture.black is not None and picture.pixels.shape[2] == 3:
+        return Image.fromarray(rgb_to_cmyk(picture.pixels, picture.black), "CMYK")
+    return _image(values_of(picture, kind), kind)
 
 
 def _jpeg_options(options: Any, quality: int) -> dict[str, Any]:
@@ -318,32 +379,3 @@ def _jpeg_options(options: Any, quality: int) -> dict[str, Any]:
     if quality or options["quality"] < LOWEST_QUALITY or not 1 <= len(tables) <= 4:
         return save | {"quality": quality or max(LOWEST_QUALITY, options["quality"])}
     return save | {"qtables": tables}
-
-
-def _film_options(picture: Picture, kind: str, same: bool) -> dict[str, Any]:
-    frames = (picture, *picture.pages)
-    save: dict[str, Any] = {"save_all": True, "append_images": [_image(frame, kind) for frame in picture.pages]}
-    if not same and picture.coding.kind not in ("GIF", "WEBP", "PNG", "AVIF"):
-        return save
-    save["duration"] = [int(frame.coding.options.get("duration") or 0) for frame in frames]
-    if "loop" in picture.coding.options:
-        save["loop"] = picture.coding.options["loop"]
-    if kind == "GIF" and any(frame.alpha is not None for frame in frames):
-        save["disposal"] = 2
-    if kind == "WEBP":
-        save["minimize_size"] = False
-    return save
-
-
-def _bmp_with_alpha(picture: Picture) -> bytes:
-    """Return a BMP whose header says that its fourth value is alpha, which Pillow's does not."""
-    alpha = picture.alpha
-    assert alpha is not None
-    rgb: Array = np.repeat(picture.pixels, 3, 2) if picture.pixels.shape[2] == 1 else picture.pixels
-    values = np.dstack([rgb[:, :, ::-1], alpha])[::-1].tobytes()
-    height, width = alpha.shape
-    across, down = (round(side / 0.0254) for side in picture.resolution or (0, 0))
-    head = np.array([108, width, height, 32 << 16 | 1, 3, len(values), across, down, 0, 0], "<u4").tobytes()
-    masks = np.array([0xFF0000, 0xFF00, 0xFF, 0xFF000000], "<u4").tobytes() + b"BGRs" + bytes(48)
-    size = 14 + len(head) + len(masks)
-    return b"BM" + (size + len(values)).to_bytes(4, "little") + bytes(4) + size.to_bytes(4, "little") + head + masks + values

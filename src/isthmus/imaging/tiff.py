@@ -16,7 +16,7 @@ import numpy as np
 from isthmus.errors import DataError, one_line
 from isthmus.imaging import notes
 from isthmus.imaging.arrays import Array, check_values, from_unit, to_unit
-from isthmus.imaging.color import cmyk_to_rgb, lab_to_rgb, rgb_to_cmyk, rgb_to_lab, ycbcr_to_rgb
+from isthmus.imaging.color import beyond_srgb, cmyk_to_rgb, lab_to_rgb, rgb_to_cmyk, rgb_to_lab, ycbcr_to_rgb
 from isthmus.imaging.content import (
     MAX_PAGES,
     MAX_PIXELS,
@@ -43,14 +43,26 @@ PREMULTIPLIED, STRAIGHT = 1, 2
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
 NOTES = frozenset((
     269, 270, 271, 272, 285, 286, 287, 305, 306, 315, 316, 318, 319, 333, 337, 18246, 18249, 33432, *range(40091, 40096), 42112,
-    42113, 65000, XMP, IPTC, PHOTOSHOP, notes.EXIF_IFD, notes.GPS_IFD, *notes.GEO,
+    42113, 50708, 50709, 50735, 50736, 50827, 65000, XMP, IPTC, PHOTOSHOP, notes.EXIF_IFD, notes.GPS_IFD, *notes.GEO,
 ))  # fmt: skip
 """Tags that say something about the picture, not about how it lies in the file."""
+
+LAYOUT = frozenset((
+    *range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 297, 317, *range(320, 329), 330, 332,
+    334, *range(336, 344), 346, 347, 351, *range(512, 522), *range(529, 533), *range(32995, 32999), ICC,
+))  # fmt: skip
+"""Tags that say how the pixels lie in the file."""
+
+PAGE = 2
+"""The kind of directory that is one page of several."""
 
 OF_A_CAMERA = frozenset((
     270, 271, 272, 305, 306, 315, 316, 33432, *range(40091, 40096), notes.EXIF_IFD, notes.GPS_IFD,
 ))  # fmt: skip
 """Those of them that EXIF has in other formats, too."""
+
+MOST_NAMED = 8
+"""Tags that are named when they do not come back."""
 
 LOSSLESS = {5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 LOSSY = {7: "jpeg"}
@@ -87,7 +99,7 @@ def read_tiff(content: bytes) -> Picture:
             pages.append(_read_page(page, content, file.byteorder, file.is_bigtiff))
     if not pages:
         raise DataError("a TIFF without a page holds no picture.")
-    remarks = pages[0].remarks
+    remarks = tuple(dict.fromkeys(remark for page in pages for remark in page.remarks))
     if left_out:
         remarks += (f"its thumbnails and masks do not come back: {left_out}.",)
     return dataclasses.replace(pages[0], pages=tuple(pages[1:]), remarks=remarks)
@@ -120,6 +132,8 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
     if array.shape[2] < colors:
         raise DataError(f"a TIFF of {array.shape[2]} values a pixel is no {colors}-colored picture.")
     kinds = tuple(int(kind) for kind in page.extrasamples)[: array.shape[2] - colors]
+    if not kinds and photometric == RGB and array.shape[2] == 4:  # what it is, is not told: programs take it for alpha
+        kinds = (STRAIGHT,)
     kinds += (0,) * (array.shape[2] - colors - len(kinds))
     if colors == 1 and photometric != PALETTE and len([kind for kind in kinds if not kind]) > 1:
         raise DataError(f"a picture of {array.shape[2]} bands is neither gray nor RGB: save the bands one by one.")
@@ -130,6 +144,11 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
         picture.coding, kind="TIFF", options={**picture.coding.options, **_options(page, content, tags, order, big, kinds)}
     )
     kept = notes.only(tags, NOTES)
+    lost = [_name_of(tag) for tag in sorted(set(tags) - NOTES - LAYOUT)]
+    if lost:
+        told = f"what its tags {', '.join(lost[:MOST_NAMED])} say does not come back"
+        more = f", and {len(lost) - MOST_NAMED} more." if len(lost) > MOST_NAMED else "."
+        picture = dataclasses.replace(picture, remarks=(*picture.remarks, told + more))
     xmp, icc = kept.pop(XMP, None), tags.get(ICC)
     orientation = page.tags.valueof(274, 1)
     picture = dataclasses.replace(
@@ -142,6 +161,12 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
     )
     picture = upright_picture(picture, int(orientation) if isinstance(orientation, int) else 1)
     return dataclasses.replace(picture, coding=dataclasses.replace(picture.coding, size=picture.pixels.shape[:2]))
+
+
+def _name_of(tag: int) -> str:
+    import tifffile
+
+    return tifffile.TIFF.TAGS.get(tag, str(tag))
 
 
 def _check_segments(page: TiffPage, length: int) -> None:
@@ -185,7 +210,10 @@ def _to_rgb(page: TiffPage, color: Array, beside: Array, kinds: tuple[int, ...],
         if color.dtype not in (np.uint8, np.uint16):
             raise DataError(f"a LAB TIFF of {color.dtype} is not read: save it as RGB.")
         coding = dataclasses.replace(coding, model="LAB")
-        color = lab_to_rgb(color, signed=photometric == CIELAB)
+        stored, signed = color, photometric == CIELAB
+        color = lab_to_rgb(stored, signed=signed)
+        if beyond_srgb(stored, color, signed=signed):
+            remarks += ("its colors that sRGB lacks come back as others that it has.",)
     elif photometric == YCBCR and page.compression not in (6, 7):
         color = ycbcr_to_rgb(color)
         remarks += ("its YCbCr becomes RGB.",)
@@ -251,7 +279,7 @@ def _options(
     """Return the file's coding, for `write_tiff`."""
     options: dict[str, Any] = {"compression": int(page.compression), "predictor": int(page.predictor) > 1}
     options |= {"order": order, "bigtiff": big, "beside": kinds}
-    options["unit"] = int(page.tags.valueof(296, 2))
+    options |= {"unit": int(page.tags.valueof(296, 2)), "page": int(page.subfiletype) & PAGE}
     if page.compression == 7:
         from isthmus.imaging.pillow import quality_of
 
@@ -295,7 +323,8 @@ def write_tiff(picture: Picture, quality: int = 0) -> bytes:
             array, how = _coded(page, quality)
             extra, described, inner = _tags(page, order)
             nested.append(inner)
-            file.write(array, **how, **described, extratags=extra, metadata=None, contiguous=False)
+            kind = page.coding.options.get("page", 0) if page.coding.kind == "TIFF" else 0
+            file.write(array, **how, **described, extratags=extra, metadata=None, contiguous=False, subfiletype=kind)
     return notes.with_nested(out.getvalue(), nested, order, big=large)
 
 
