@@ -2,12 +2,14 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
+from isthmus.errors import DataError
 from isthmus.imaging import notes
 from isthmus.imaging.bmp import color_space
 from isthmus.imaging.film import gif_blocks
@@ -169,3 +171,61 @@ def test_what_lies_between_the_segments_of_a_jpeg_hides_none():
     assert picture.xmp == XMP
     assert b"a comment" in result
     assert XMP in result
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("masks", [(0xF00, 0xF0, 0xF, 0xF000), (0x7C00, 0x3E0, 0x1F, 0), (0xF800, 0x7E0, 0x1F, 0)])
+def test_bmps_that_tell_which_bits_are_which_color_are_read(bits, down, masks):
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 1 << 16, (5, 7)).astype(f"<u{bits // 8}")
+    rows = b"".join(row.tobytes().ljust(-(-7 * bits // 32) * 4, b"\0") for row in (words if down else words[::-1]))
+    header = struct.pack("<Iii2H6I4I", 56, 7, -5 if down else 5, 1, bits, 3, len(rows), 2835, 2835, 0, 0, *masks)
+    content = b"BM" + struct.pack("<III", 14 + 56 + len(rows), 0, 14 + 56) + header + rows
+    picture = decode_picture(content, "a.bmp")
+    found = [*np.moveaxis(picture.pixels, -1, 0), *([] if picture.alpha is None else [picture.alpha])]
+    assert len(found) == sum(map(bool, masks))
+    for plane, mask in zip(found, masks, strict=False):
+        value = (words & mask) // (mask & -mask)
+        assert np.array_equal(plane, np.floor(value * 255.0 / (mask // (mask & -mask)) + 0.5))
+    assert picture.resolution == pytest.approx((72, 72), abs=0.1)
+    if masks[1] == 0x7E0 and bits == 16:
+        with Image.open(io.BytesIO(content)) as opened:
+            assert np.abs(np.asarray(opened).astype(int) - picture.pixels).max() <= 1
+    with pytest.raises(DataError, match="cut off"):
+        decode_picture(content[:-1], "a.bmp")
+
+
+def test_a_bmp_of_more_than_eight_bits_a_color_is_refused():
+    header = struct.pack("<Iii2H6I4I", 56, 1, 1, 1, 32, 3, 4, 0, 0, 0, 0, 0x7FF, 0x3FF800, 0xFFC00000, 0)
+    with pytest.raises(DataError, match="more than 8 bits"):
+        decode_picture(b"BM" + struct.pack("<III", 74, 0, 70) + header + bytes(4), "a.bmp")
+
+
+def test_a_strip_with_bytes_behind_its_end_is_read():
+    """libdeflate refuses it; libtiff reads it."""
+    whole = bytearray(in_tiff(RGB, compression="deflate", rowsperstrip=8, byteorder="<"))
+    with tifffile.TiffFile(io.BytesIO(bytes(whole))) as file:
+        page = file.pages[0]
+        offsets, counts = page.dataoffsets, page.databytecounts
+        entry = page.tags[273].valueoffset, page.tags[279].valueoffset
+        kinds = page.tags[273].dtype, page.tags[279].dtype
+    data = zlib.compress(RGB[8:].tobytes() + bytes(100))
+    whole += bytes(len(whole) % 2)
+    for at, kind, value in zip(entry, kinds, (len(whole), len(data)), strict=True):
+        size = {3: 2, 4: 4, 16: 8}[kind]
+        whole[at + size : at + 2 * size] = value.to_bytes(size, "little")
+    content = bytes(whole) + data
+    assert len(offsets) == len(counts) == 2
+    picture = decode_picture(content, "a.tif")
+    assert np.array_equal(picture.pixels, RGB)
+
+
+def test_a_list_of_pages_that_leads_back_to_itself_ends_there():
+    content = bytearray(in_tiff(RGB, byteorder="<"))
+    (start,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, start)
+    struct.pack_into("<I", content, start + 2 + 12 * count, start)
+    picture = decode_picture(bytes(content), "a.tif")
+    assert picture.frames == 1
+    assert picture.remarks == ("its list of pages leads back to itself, and ends there.",)

@@ -9,7 +9,10 @@ import struct
 
 import numpy as np
 
-from isthmus.imaging.content import Picture
+from isthmus.errors import DataError
+from isthmus.imaging.arrays import Array
+from isthmus.imaging.content import Picture, check_size
+from isthmus.imaging.notes import CUT_OFF
 
 V4_BYTES, V5_BYTES = 108, 124
 """Length of the two headers that tell the color space."""
@@ -20,7 +23,7 @@ SPACE = slice(14 + 56, 14 + 56 + 52)
 EMBEDDED, LINKED, SRGB = b"DEBM", b"KNIL", b"BGRs"
 """Kinds of color space: a profile within the file, or the name of one beside it; sRGB."""
 
-UNCOMPRESSED, MASKS = 0, 3
+UNCOMPRESSED, MASKS, MASKS_WITH_ALPHA = 0, 3, 6
 
 
 def color_space(content: bytes) -> tuple[bytes, bytes]:
@@ -33,6 +36,52 @@ def color_space(content: bytes) -> tuple[bytes, bytes]:
         start, length = struct.unpack_from("<II", content, 14 + 112)
         profile = content[14 + start : 14 + start + length]
     return space, profile
+
+
+def space_options(content: bytes) -> dict[str, bytes]:
+    """Return a BMP file's color space, and its profile, or the name of one as "linked"."""
+    space, profile = color_space(content)
+    return {"space": space, "linked" if space[:4] == LINKED else "profile": profile}
+
+
+def pixels_per_inch(content: bytes) -> tuple[float, float] | None:
+    """Return a BMP file's resolution, across and down; None where it tells none."""
+    across, down = struct.unpack_from("<ii", content, 38)
+    return (across * 0.0254, down * 0.0254) if across > 0 and down > 0 else None
+
+
+def read_fields(content: bytes) -> tuple[Array, Array | None] | None:
+    """Return (RGB `(H, W, 3)`, alpha `(H, W)` or None) of a BMP of 16 or 32 bits whose header tells which bits are which color.
+
+    None for other kinds. A color of fewer than 8 bits gets the whole range.
+
+    Raises:
+        DataError: If a color has more than 8 bits, or the pixels are cut off.
+    """
+    if len(content) < 54 or int.from_bytes(content[14:18], "little") < 40:
+        return None
+    start, length, width, signed, _, bits, way = struct.unpack_from("<IIii2HI", content, 10)
+    if way not in (MASKS, MASKS_WITH_ALPHA) or bits not in (16, 32) or width < 1 or not signed:
+        return None
+    height = abs(signed)
+    check_size(height, width)
+    masks = list(struct.unpack_from("<4I", content, 54))
+    if length < 56 and way == MASKS:
+        masks[3] = 0  # it has three, and the pixels come next
+    if any(mask.bit_count() > 8 for mask in masks) or not all(masks[:3]):
+        raise DataError("a BMP whose colors have more than 8 bits, or none, is not read: save it as a PNG.")
+    row = -(-width * bits // 32) * 4
+    if len(content) < start + row * height:
+        raise DataError(CUT_OFF % (f"{len(content):,}", f"{start + row * height:,}"))
+    values = np.frombuffer(content, np.uint8, row * height, start).reshape(height, row)[:, : width * bits // 8]
+    words = np.ascontiguousarray(values).view(f"<u{bits // 8}").astype(np.uint32)
+    words = words[::-1] if signed > 0 else words
+    planes = []
+    for mask in masks:
+        shift, top = (mask & -mask).bit_length() - 1 if mask else 0, (1 << mask.bit_count()) - 1 if mask else 1
+        planes.append((((words & mask) >> shift) * 255 + top // 2) // top)
+    whole = np.stack(planes, -1).astype(np.uint8)
+    return whole[:, :, :3], whole[:, :, 3] if masks[3] else None
 
 
 def write_bmp(picture: Picture, space: bytes = b"", linked: bytes = b"") -> bytes:

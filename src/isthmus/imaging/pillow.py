@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence, JpegImagePlugin
 from isthmus.errors import DataError
 from isthmus.imaging import notes
 from isthmus.imaging.arrays import Array
-from isthmus.imaging.bmp import LINKED, color_space, write_bmp
+from isthmus.imaging.bmp import pixels_per_inch, read_fields, space_options, write_bmp
 from isthmus.imaging.color import cmyk_to_rgb, rgb_to_cmyk
 from isthmus.imaging.content import MAX_PAGES, MAX_PIXELS, TOO_LARGE, Coding, Picture, check_size, fewer_bits, upright_picture
 from isthmus.imaging.film import PngFilm, composed, gif_notes, png_film, with_gif_notes, write_film, xmp_in
@@ -55,6 +55,10 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
         kind: The format.
         bits: Of a value, by the file's header.
     """
+    if kind == "BMP" and (fields := read_fields(content)):
+        options = space_options(content)
+        frame = Picture(pixels=fields[0], alpha=fields[1], coding=Coding(kind=kind, options=options))
+        return settled([frame], None, options.get("profile"), None, pixels_per_inch(content))
     chunks = list(notes.png_chunks(content)) if kind == "PNG" else []
     kept = [chunk for chunk in chunks if is_note(chunk[0])]
     if kept:
@@ -177,8 +181,7 @@ def coding_of(opened: Image.Image, content: bytes, kind: str, kept: list[tuple[b
     if kind == "PPM":
         return {"comments": notes.pnm_comments(content)}
     if kind == "BMP":
-        space, profile = color_space(content)
-        return {"space": space, "linked" if space[:4] == LINKED else "profile": profile}
+        return space_options(content)
     if kind == "TGA":
         return {"compression": info.get("compression")}
     if kind == "JP2":

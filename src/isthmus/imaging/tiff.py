@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from PIL import Image
 
 from isthmus.errors import DataError, one_line
 from isthmus.imaging import notes
@@ -65,6 +66,8 @@ MOST_NAMED = 8
 """Tags that are named when they do not come back."""
 
 LOSSLESS = {5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
+OLD_JPEG, DEFLATE = 6, (8, 32946)
+
 LOSSY = {7: "jpeg"}
 """Compressions that are written again, by their number in the file; for others, deflate is taken."""
 
@@ -81,11 +84,16 @@ def read_tiff(content: bytes) -> Picture:
 
     pages: list[Picture] = []
     left_out = pixels = 0
+    seen, told = set[int](), tuple[str, ...]()
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         for place, page in enumerate(file.pages):
             if place >= MAX_PAGES:
                 raise DataError(f"the file has more than {MAX_PAGES:,} pages: split it.")
             page = page if isinstance(page, tifffile.TiffPage) else page.aspage()
+            if page.offset in seen:
+                told = ("its list of pages leads back to itself, and ends there.",)
+                break
+            seen.add(page.offset)
             notes.check_directory(content, page.offset, file.byteorder, big=file.is_bigtiff)
             if place and page.subfiletype & 5:  # a smaller copy, or a mask of the page before it
                 left_out += 1
@@ -100,6 +108,7 @@ def read_tiff(content: bytes) -> Picture:
     if not pages:
         raise DataError("a TIFF without a page holds no picture.")
     remarks = tuple(dict.fromkeys(remark for page in pages for remark in page.remarks))
+    remarks += told
     if left_out:
         remarks += (f"its thumbnails and masks do not come back: {left_out}.",)
     return dataclasses.replace(pages[0], pages=tuple(pages[1:]), remarks=remarks)
@@ -120,7 +129,7 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
         array, bits = _by_libtiff(content, page.index), 8
         photometric = RGB
     else:
-        array = page.asarray()
+        array = _values(page, content)
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             array = np.moveaxis(array, 0, -1)
     if photometric == RGB and page.compression in YCBCR_WHATEVER:
@@ -265,9 +274,24 @@ def _in_unit(color: Array, photometric: int) -> tuple[Array, Coding, tuple[str, 
     return ((color.astype(np.float64) - low) / span).astype(np.float32), coding, told
 
 
-def _by_libtiff(content: bytes, page: int) -> Array:
-    from PIL import Image
+def _values(page: TiffPage, content: bytes) -> Array:
+    """Return a page's values, by libtiff where tifffile's coders refuse a sound file."""
+    try:
+        array: Array = page.asarray()
+    except Exception:
+        if page.compression == OLD_JPEG:
+            raise DataError("a TIFF that holds JPEG in the way that was given up in 1995 is not read: save it as a PNG.") from None
+        if page.compression not in DEFLATE or page.bitspersample != 8 or page.photometric not in (BLACK_IS_ZERO, RGB):
+            raise
+        with Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
+            image.seek(page.index)
+            array = np.asarray(image)
+        if array.size != page.imagelength * page.imagewidth * page.samplesperpixel:
+            raise
+    return array
 
+
+def _by_libtiff(content: bytes, page: int) -> Array:
     with Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
         image.seek(page)
         return np.asarray(image.convert("RGB"))
