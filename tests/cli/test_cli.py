@@ -1,3 +1,5 @@
+import importlib
+import inspect
 import json
 import re
 import subprocess
@@ -9,45 +11,21 @@ import pytest
 from PIL import Image
 
 import isthmus
-from isthmus.cli import app
+from isthmus.cli.app import COMMANDS
 from isthmus.recipes import PRESETS, Recipe
 
-COMMANDS = (
-    "reproduce",
-    "train",
-    "tune",
-    "restore",
-    "improve",
-    "denoise",
-    "colorize",
-    "upscale",
-    "repair",
-    "inpaint",
-    "encode",
-    "decode",
-    "generate",
-    "evaluate",
-    "probe",
-    "novelty",
-    "report",
-    "info",
-    "export",
-    "push",
-    "pull",
-    "serve",
-    "doctor",
-)
+NAMES = [name for _, _, name, _ in COMMANDS]
 
 
 def test_help_names_every_command_and_begins_with_an_example(run):
     status, out, err = run("--help")
     assert (status, err) == (0, "")
     assert re.search(r"isthmus train photos/ --task denoise .*Restore pictures.*Train a model", out, re.DOTALL)
-    for command in COMMANDS:
+    for command in NAMES:
         assert re.search(rf"\b{command}\b", out)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [name for name in NAMES if name != "completion"])
 def test_the_help_of_a_command_has_an_example_before_its_options(command, run):
     status, out, _ = run(command, "--help")
     assert status == 0
@@ -55,8 +33,18 @@ def test_the_help_of_a_command_has_an_example_before_its_options(command, run):
     assert re.search(r"--json .*one JSON object", out)
 
 
-def test_every_registered_command_is_tested_here():
-    assert {name for name in app if not name.startswith("-")} == {*COMMANDS, "completion"}
+@pytest.mark.parametrize(("module", "name", "sentence"), [command[1:] for command in COMMANDS])
+def test_the_table_of_commands_says_what_each_says_of_itself(module, name, sentence):
+    function = getattr(importlib.import_module(f"isthmus.cli.{module}"), name)
+    assert inspect.getdoc(function).split("\n\n")[0].replace("\n", " ") == sentence
+
+
+def test_every_public_function_of_a_module_of_commands_is_a_command():
+    for module in {command[1] for command in COMMANDS}:
+        loaded = importlib.import_module(f"isthmus.cli.{module}")
+        own = [value for value in vars(loaded).values() if inspect.isfunction(value) and value.__module__ == loaded.__name__]
+        with_status = {function.__name__ for function in own if function.__annotations__.get("return") == "int"}
+        assert {name for name in with_status if not name.startswith("_")} <= set(NAMES)
 
 
 def test_version(run):

@@ -13,12 +13,11 @@ import sys
 
 from cyclopts import CycloptsError
 
-from isthmus.cli import evaluate, export, latents, restore, serve, train  # noqa: F401  # each registers its commands
-from isthmus.cli.app import MAX_BAD, app
+from isthmus.cli.app import MAX_BAD, commands
 from isthmus.cli.messages import as_flags, messages, say
 from isthmus.errors import Interrupted, IsthmusError, UsageError
 
-__all__ = ["MAX_BAD", "app", "main"]
+__all__ = ["MAX_BAD", "commands", "main"]
 
 
 def main() -> None:
@@ -26,6 +25,7 @@ def main() -> None:
     _open_streams()
     try:
         with messages():
+            app = commands(sys.argv[1] if len(sys.argv) > 1 else "")
             status = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         status = UsageError.exit_status

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Group, Parameter, config
 
 from isthmus import __version__
 from isthmus.cli.messages import say
 from isthmus.errors import DataError, UsageError, printable
 
 if TYPE_CHECKING:
+    from cyclopts import ArgumentCollection
+
     from isthmus.datasets import Rewritten, Source
     from isthmus.model import Model
 
@@ -25,28 +27,50 @@ PARTLY_DONE = 5
 MAX_BAD = 0.5
 """As `isthmus.datasets.MAX_BAD`, which takes NumPy to load; a test compares them."""
 
-app = App(
-    name="isthmus",
-    version=__version__,
-    help="""Train autoencoders on your own images, and use them: denoise, colorize, upscale, repair, inpaint, compress, compare
-    and generate. Models that ship restore photos right away.
+ABOUT = """Train autoencoders on your own images, and use them: denoise, colorize, upscale, repair, inpaint, compress, compare
+and generate. Models that ship restore photos right away.
 
-    isthmus denoise photos/ --out clean/
+isthmus denoise photos/ --out clean/
 
-    isthmus train photos/ --task denoise --budget 10m --out my.safetensors
+isthmus train photos/ --task denoise --budget 10m --out my.safetensors
 
-    isthmus restore my.safetensors photos/ --out clean/
-    """,
-    help_format="markdown",
-    suppress_keyboard_interrupt=False,  # main() tells the signals apart
-    default_parameter=Parameter(negative="", consume_multiple=True),
-)
+isthmus restore my.safetensors photos/ --out clean/
+"""
 
 RESTORE = Group("Restore pictures", sort_key=1)
 TRAIN = Group("Train a model", sort_key=2)
 INSPECT = Group("Evaluate and inspect", sort_key=3)
 LATENTS = Group("Latent codes", sort_key=4)
 DEPLOY = Group("Serve and deploy", sort_key=5)
+
+COMMANDS = (
+    (RESTORE, "restore", "improve", "Detect what each photo needs, and do it: denoise, repair, or nothing."),
+    (RESTORE, "restore", "denoise", "Remove noise from photos, of unknown strength."),
+    (RESTORE, "restore", "upscale", "Upscale photos (super-resolution); added detail is plausible, not recovered."),
+    (RESTORE, "restore", "repair", "Remove JPEG artifacts from photos: blocks, ringing, smeared colors."),
+    (RESTORE, "restore", "colorize", "Add plausible colors to gray photos; a photo in color gets new ones."),
+    (RESTORE, "restore", "inpaint", "Fill in missing parts of photos; the rest stays unchanged."),
+    (RESTORE, "restore", "restore", "Restore pictures with any model: undo what it was trained to undo."),
+    (TRAIN, "train", "train", "Train a model on your images."),
+    (TRAIN, "train", "tune", "Search for good hyperparameters: the smallest error for each code size."),
+    (TRAIN, "train", "reproduce", "Train the textbook chapter's three autoencoders, and write a report."),
+    (INSPECT, "evaluate", "evaluate", "Measure a model and the usual baselines on the same images."),
+    (INSPECT, "evaluate", "report", "Write an HTML report: scores, failures, training curve, latent space, probe."),
+    (INSPECT, "evaluate", "novelty", "Find anomalies: score how out-of-distribution each image is, strangest first."),
+    (INSPECT, "evaluate", "probe", "Probe the latent codes: accuracy of simple classifiers, against pixels and PCA."),
+    (INSPECT, "evaluate", "info", "Describe a model file, or data."),
+    (LATENTS, "latents", "encode", "Write the latent codes (embeddings) of images."),
+    (LATENTS, "latents", "decode", "Write the images of latent codes."),
+    (LATENTS, "latents", "generate", "Generate images like the training set, or explore the latent space."),
+    (DEPLOY, "serve", "serve", "Open a local web page: restore pictures, explore the latent space, train."),
+    (DEPLOY, "export", "export", "Export a model to ONNX, or to a web page that needs no server."),
+    (DEPLOY, "export", "push", "Upload a model to Hugging Face Hub, with a model card."),
+    (DEPLOY, "export", "pull", "Download a model from Hugging Face Hub."),
+    (DEPLOY, "evaluate", "doctor", "Report the device, its speed, missing extras, and likely bottlenecks."),
+    (DEPLOY, "evaluate", "completion", "Print a script that completes commands and options when you press Tab."),
+)
+"""All commands: the group, the module and the function of each, and the first sentence of its help."""
+
 
 Data = Annotated[str, Parameter(name="DATA", help="A picture, a folder, .npz, .npy, an IDX file or folder, or a dataset's name.")]
 """DATA means the same everywhere."""
@@ -74,6 +98,41 @@ ClusterName = Annotated[
 Gpus = Annotated[float, Parameter(help="With --cluster: GPUs of each worker; 0.5 lets two share one.")]
 
 Split = Annotated[str | None, Parameter(help="train, test or all; by default, images that the model was not trained on.")]
+
+
+def commands(asked: str | None = None) -> App:
+    """Return the command line.
+
+    A command's module is imported when it is called: a table of contents needs none of them.
+
+    Args:
+        asked: The command whose own help may be shown; of the others, the first sentence is. By default, all help is whole.
+    """
+    app = App(
+        name="isthmus",
+        version=__version__,
+        help=ABOUT,
+        help_format="markdown",
+        suppress_keyboard_interrupt=False,  # main() tells the signals apart
+        default_parameter=Parameter(negative="", consume_multiple=True),
+        config=fill_from_recipe,
+    )
+    for place, (group, module, name, sentence) in enumerate(COMMANDS):
+        whole = asked is None or name == asked
+        app.command(f"isthmus.cli.{module}:{name}", name=name, group=group, sort_key=place, **({} if whole else {"help": sentence}))
+    return app
+
+
+def fill_from_recipe(app: App, names: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Let the recipe that --recipe names give what the command line leaves out."""
+    tokens = {argument.name: argument.tokens for argument in arguments if argument.tokens}
+    if "--recipe" not in tokens:
+        return
+    given = {name.removeprefix("--").replace("-", "_") for name in tokens}
+    from isthmus.recipes import base_fields
+
+    fields = base_fields(tokens["--recipe"][0].value, given)
+    config.Dict(fields, source="--recipe", use_commands_as_keys=False)(app, names, arguments)
 
 
 def load_model(path: Path, device: str) -> Model:

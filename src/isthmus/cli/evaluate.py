@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from isthmus.cli.app import (
-    DEPLOY,
-    INSPECT,
     MAX_BAD,
     PARTLY_DONE,
     ClusterName,
@@ -23,7 +21,7 @@ from isthmus.cli.app import (
     Overwrite,
     Seed,
     Split,
-    app,
+    commands,
     load_model,
     open_source,
     show,
@@ -34,7 +32,6 @@ from isthmus.errors import UsageError, require
 Plot = Annotated[Path | None, Parameter(help="A .png for the chart.")]
 
 
-@app.command(group=INSPECT, sort_key=1)
 def evaluate(
     model: ModelName,
     data: Data,
@@ -85,7 +82,6 @@ def evaluate(
     return PARTLY_DONE if card["skipped"] else 0
 
 
-@app.command(group=INSPECT, sort_key=4)
 def probe(
     model: ModelName,
     data: Data,
@@ -126,7 +122,6 @@ def probe(
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=INSPECT, sort_key=3)
 def novelty(
     model: ModelName,
     data: Data,
@@ -200,7 +195,6 @@ def _show_novelty(result: dict[str, Any], json: bool) -> int:
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=INSPECT, sort_key=2)
 def report(
     model: ModelName,
     data: Data,
@@ -225,7 +219,6 @@ def report(
     return 0
 
 
-@app.command(group=INSPECT, sort_key=5)
 def info(
     name: Annotated[str, Parameter(name="MODEL|DATA", help="A model file, the name of a model that ships, or data of any kind.")],
     /,
@@ -250,7 +243,6 @@ def info(
     return 0
 
 
-@app.command(group=DEPLOY, sort_key=5)
 def doctor(*, device: Device = "auto", json: Json = False) -> int:
     """Report the device, its speed, missing extras, and likely bottlenecks.
 
@@ -270,7 +262,6 @@ def doctor(*, device: Device = "auto", json: Json = False) -> int:
     return 0
 
 
-@app.command(group=DEPLOY, sort_key=6)
 def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="bash, zsh or fish.")], /) -> int:
     """Print a script that completes commands and options when you press Tab.
 
@@ -278,5 +269,5 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="
 
     For zsh, save it as _isthmus in a folder of $fpath; for fish, as ~/.config/fish/completions/isthmus.fish.
     """
-    print(app.generate_completion(prog_name="isthmus", shell=shell))
+    print(commands().generate_completion(prog_name="isthmus", shell=shell))
     return 0

@@ -7,11 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from isthmus.cli.app import DEPLOY, DataDir, Json, ModelName, Overwrite, app, load_model, show
+from isthmus.cli.app import DataDir, Json, ModelName, Overwrite, load_model, show
 from isthmus.errors import UsageError, printable
 
 
-@app.command(group=DEPLOY, sort_key=2)
 def export(
     model: ModelName,
     /,
@@ -58,7 +57,6 @@ def export(
     return 0
 
 
-@app.command(group=DEPLOY, sort_key=3)
 def push(
     model: ModelName,
     name: Annotated[str, Parameter(name="NAME", help="Its name there: OWNER/NAME.")],
@@ -78,7 +76,6 @@ def push(
     return 0
 
 
-@app.command(group=DEPLOY, sort_key=4)
 def pull(
     name: Annotated[str, Parameter(name="NAME", help="Its name there: OWNER/NAME.")],
     /,

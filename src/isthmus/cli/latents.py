@@ -9,7 +9,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from isthmus.cli.app import (
-    LATENTS,
     MAX_BAD,
     ClusterName,
     Data,
@@ -21,7 +20,6 @@ from isthmus.cli.app import (
     ModelName,
     Overwrite,
     Seed,
-    app,
     load_model,
     open_source,
     show,
@@ -31,7 +29,6 @@ from isthmus.cli.messages import CountBar
 from isthmus.errors import UsageError, require
 
 
-@app.command(group=LATENTS, sort_key=1)
 def encode(
     model: ModelName,
     data: Data,
@@ -91,7 +88,6 @@ def encode(
     return show_rewritten(written, out, time.perf_counter() - began, json, facts=rates, remark=remark)
 
 
-@app.command(group=LATENTS, sort_key=2)
 def decode(
     model: ModelName,
     codes: Annotated[Path, Parameter(name="CODES", help="The .npz of `isthmus encode`.")],
@@ -114,7 +110,6 @@ def decode(
     return show_rewritten(written, out, time.perf_counter() - began, json)
 
 
-@app.command(group=LATENTS, sort_key=3)
 def generate(
     model: ModelName,
     /,

@@ -12,7 +12,6 @@ from cyclopts import Parameter
 
 from isthmus.cli.app import (
     MAX_BAD,
-    RESTORE,
     ClusterName,
     Data,
     DataDir,
@@ -23,7 +22,6 @@ from isthmus.cli.app import (
     ModelName,
     Overwrite,
     Quiet,
-    app,
     open_source,
     parse_bytes,
     show_rewritten,
@@ -62,7 +60,6 @@ class RestoreOptions:
     quiet: Quiet = False
 
 
-@app.command(group=RESTORE, sort_key=6)
 def restore(
     model: ModelName,
     /,
@@ -79,7 +76,6 @@ def restore(
     return _restore(data, [model], options, mask)
 
 
-@app.command(group=RESTORE, sort_key=0)
 def improve(*data: Data, options: RestoreOptions) -> int:
     """Detect what each photo needs, and do it: denoise, repair, or nothing.
 
@@ -111,7 +107,6 @@ def improve(*data: Data, options: RestoreOptions) -> int:
     )
 
 
-@app.command(group=RESTORE, sort_key=1)
 def denoise(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     """Remove noise from photos, of unknown strength.
 
@@ -120,7 +115,6 @@ def denoise(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int
     return _restore(data, [model] if model else [Path("denoise")], options)
 
 
-@app.command(group=RESTORE, sort_key=4)
 def colorize(
     *data: Data,
     hints: Annotated[Path | None, Parameter(help="A picture of the same size: opaque or colored pixels set colors.")] = None,
@@ -134,7 +128,6 @@ def colorize(
     return _restore(data, [model or Path("colorize")], options, hints=hints)
 
 
-@app.command(group=RESTORE, sort_key=2)
 def upscale(
     *data: Data,
     factor: Annotated[int, Parameter(help="Scale factor: 2, 3 or 4.")] = 2,
@@ -152,7 +145,6 @@ def upscale(
     return _restore(data, [model or Path(f"upscale-x{factor}")], options)
 
 
-@app.command(group=RESTORE, sort_key=3)
 def repair(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     """Remove JPEG artifacts from photos: blocks, ringing, smeared colors.
 
@@ -161,7 +153,6 @@ def repair(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
     return _restore(data, [model or Path("repair")], options)
 
 
-@app.command(group=RESTORE, sort_key=5)
 def inpaint(
     *data: Data,
     mask: Annotated[Path, Parameter(help="A picture of the same size, white where parts are missing.")],

@@ -7,11 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from isthmus.cli.app import DEPLOY, DataDir, Device, Json, app, parse_bytes, show
+from isthmus.cli.app import DataDir, Device, Json, parse_bytes, show
 from isthmus.errors import UsageError
 
 
-@app.command(group=DEPLOY, sort_key=1)
 def serve(
     *models: Annotated[str, Parameter(name="MODEL", help="Model files, or names of models that ship; by default, all that ship.")],
     images: Annotated[str | None, Parameter(help="DATA whose latent space the page shows; visitors can also add images.")] = None,

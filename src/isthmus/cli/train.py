@@ -9,12 +9,11 @@ import logging
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from cyclopts import App, ArgumentCollection, Group, Parameter, config
+from cyclopts import Group, Parameter
 
 from isthmus.cli.app import (
     MAX_BAD,
     PARTLY_DONE,
-    TRAIN,
     Data,
     DataDir,
     Device,
@@ -23,7 +22,6 @@ from isthmus.cli.app import (
     Overwrite,
     Quiet,
     Seed,
-    app,
     parse_bytes,
     show,
 )
@@ -79,18 +77,6 @@ def _fields_of(options: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Let the recipe that --recipe names give what the command line leaves out."""
-    tokens = {argument.name: argument.tokens for argument in arguments if argument.tokens}
-    if "--recipe" not in tokens:
-        return
-    given = {name.removeprefix("--").replace("-", "_") for name in tokens}
-    from isthmus.recipes import base_fields
-
-    fields = base_fields(tokens["--recipe"][0].value, given)
-    config.Dict(fields, source="--recipe", use_commands_as_keys=False)(app, commands, arguments)
-
-
 RecipeName = Annotated[
     str | None,
     Parameter(
@@ -102,7 +88,6 @@ RecipeName = Annotated[
 ]
 
 
-@app.command(group=TRAIN, config=_fill_from_recipe, sort_key=1)
 def train(
     data: Data,
     /,
@@ -160,7 +145,6 @@ def train(
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=TRAIN, sort_key=2)
 def tune(
     data: Data,
     /,
@@ -219,7 +203,6 @@ def tune(
     return PARTLY_DONE if result["skipped"] else 0
 
 
-@app.command(group=TRAIN, sort_key=3)
 def reproduce(
     *,
     out: Annotated[Path, Parameter(help="Folder for report.html, its figures, results.json and the models.")],
