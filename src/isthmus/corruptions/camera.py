@@ -27,9 +27,12 @@ EXPOSURE = (0.5, 1.0)
 SATURATION = (1.0, 2.5)
 """By how much a camera multiplies the differences between the colors that its sensor sees, which overlap; the noise's as well."""
 
-SMOOTHING = {"lightness": (0.3, 1.1), "color": (0.6, 2.8)}
+SMOOTHING = {"lightness": (0.3, 1.1), "color": (0.6, 3.4)}
 """Blur of the noise, in pixels, by a camera that smooths: color more than lightness. The noise of real JPEGs is correlated from
-pixel to pixel as by 0.8 and 1.7 (the crops of Nam et al., 2016)."""
+pixel to pixel as by 0.65 and 2 to 3.2 (the crops of Nam et al., 2016)."""
+
+SHIFT_SIGMA = 3.0
+"""Pixels over which noise is averaged to know by how much it brightens or darkens a picture: its mean over some hundred."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,13 @@ def blur_each(images: Tensor, sigmas: Tensor, widest: float, *, unit_variance: b
 
 @dataclass(frozen=True)
 class CameraNoise(Corruption):
-    """Photograph the image again, with a noisy sensor; what is wanted is the same photograph without the noise.
+    """Photograph the image again, with a noisy sensor; what is wanted is the mean of many such photographs.
 
     The image's values become light, in the camera's own color balance; each of the sensor's pixels sees one color (a Bayer
     mosaic), with noise of variance `shot * light + read**2` and, from row to row, an offset; the missing colors are interpolated;
-    in some cameras the noise is smoothed; color, balance and curve are put back. A gray image has no mosaic.
+    in some cameras the noise is smoothed; color, balance and curve are put back. A gray image has no mosaic. The curve makes noise
+    darken a picture, and black, below which nothing is, makes it brighten one: it does so in the mean as well, so that what is
+    learned does not change the brightness.
 
     Source: Brooks et al. (2019), Unprocessing images for learned raw denoising, for the steps; Foi et al. (2008) for the variance;
     Malvar et al. (2004) for the interpolation; Wei et al. (2020) for rows; Guo et al. (2019), CBDNet, for learning from it.
@@ -165,10 +170,12 @@ class CameraNoise(Corruption):
             light, aim, noise = (torch.where(mosaicked, demosaic(part, phase, method), part) for part in (light, aim, noise))
         clean = developed(light)
         difference = developed(light + noise) - clean
+        shift = (difference + developed(light - noise) - clean) / 2  # what noise of either sign has in common
+        shift = blur_each(shift, shift.new_full((batch,), SHIFT_SIGMA), SHIFT_SIGMA)
         if self.smoothed:
             smoothed = _some(self.smoothed, damaged, generator)
             difference = torch.where(smoothed, _smoothed(difference, generator), difference)
-        return (clean + difference).clamp(0, 1), developed(aim) if same else wanted
+        return (clean + difference).clamp(0, 1), (developed(aim) + shift).clamp(0, 1) if same else wanted
 
 
 def _some(share: float, batch: Tensor, generator: Generator) -> Tensor:
