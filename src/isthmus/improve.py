@@ -29,9 +29,9 @@ CROP_SIDE, CROPS = 192, 3
 BLOCK_SIDE = 16
 """Height and width of the blocks of a crop in which what the denoiser removes is measured; the median block counts."""
 
-LEAST_NOISE = 2.2
-"""Standard deviation, of 255, above which a picture is noisy. From clean photographs the denoiser removes 1.0 to 2.1, from the
-same with white noise of 3 it removes 2.3 or more (docs/experiments.md)."""
+LEAST_NOISE = 1.9
+"""Standard deviation, of 255, above which a picture is noisy. From clean photographs the denoiser removes 0.5 to 1.5, from the
+same with white noise of 3 it removes 1.5 to 2.9 (docs/experiments.md)."""
 
 STRONG_NOISE = 8.0
 """Standard deviation, of 255, above which the noise is called strong."""
