@@ -18,6 +18,7 @@ from isthmus.imaging.arrays import Array, check_values
 from isthmus.imaging.content import Coding, Picture, check_size, fewer_bits, to_bits, to_full_range
 from isthmus.imaging.film import composed, png_film, write_film
 from isthmus.imaging.pillow import (
+    coded_png,
     coding_of,
     is_note,
     png_losses,
@@ -275,8 +276,7 @@ def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
     bits, options = picture.coding.bits or 16, picture.coding.options if picture.coding.kind == kind else {}
     exif = notes.settle_exif(picture.exif, picture.pixels.shape[:2]) if picture.exif else None
     if kind == "PNG":
-        code = imagecodecs.png_encode
-        content = write_film(picture, kind, lambda part: bytes(code(_plane(part)))) if picture.pages else bytes(code(array))
+        content = write_film(picture, kind, coded_png) if picture.pages else coded_png(values_of(picture, kind))
         return with_png_notes(content, picture, exif)
     if kind == "PPM":
         told = b"".join(options.get("comments", []))

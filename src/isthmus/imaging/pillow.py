@@ -43,6 +43,9 @@ STANDARD_SUM = 3688
 COLOR_NOTES = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"iCCP")
 """PNG's chunks that say what the values mean, which restoring does not change."""
 
+PNG_LEVEL = 4
+"""Of compression: the sizes are within a few percent of the usual 6's, in half the time (docs/files.md)."""
+
 GIF_CLEAR = 255
 """The color of a GIF's palette that is transparent."""
 
@@ -289,7 +292,10 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
     if picture.pages and kind in ("PNG", "GIF", "WEBP"):
         names = {"icc_profile": "ICCP", "exif": "EXIF", "xmp": "XMP"}
         chunks = {names[name]: data for name, data in beside.items()} if kind == "WEBP" else {}
-        content = write_film(picture, kind, lambda array: _saved(_image(array, kind), kind, save), **chunks)
+        code = coded_png if kind == "PNG" else lambda array: _saved(_image(array, kind), kind, save)
+        content = write_film(picture, kind, code, **chunks)
+    elif kind == "PNG":
+        content = coded_png(values_of(picture, kind))
     else:
         if picture.pages:
             durations = [int(frame.coding.options.get("duration") or 0) for frame in (picture, *picture.pages)]
@@ -309,6 +315,14 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
     elif kind == "PPM":
         content = content[:3] + b"".join(options.get("comments", [])) + content[3:]
     return content
+
+
+def coded_png(array: Array) -> bytes:
+    """Return a PNG file of an array `(H, W, C)` of 8 or 16 bits, in half of Pillow's time or less."""
+    import imagecodecs
+
+    plane = np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    return bytes(imagecodecs.png_encode(plane, level=PNG_LEVEL))
 
 
 def _options(picture: Picture, kind: str, options: Mapping[str, Any], quality: int) -> dict[str, Any]:
