@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from io import BytesIO
@@ -256,29 +258,38 @@ class Folder:
         there = len(self.files) - len(left)
         count, skipped, told = 0, self.unread(), Told()
         unread = len(skipped)
-        for names, pictures, failures in runs(self._pictures(left)):
-            skipped += failures
-            changed, failed = change_run(names, pictures, change)
-            skipped += failed
-            for name, picture, original in changed:
-                try:
-                    if picture is original and self.same_format(name, places[name]):
-                        write_whole(places[name], self.content(name))
-                    else:
-                        told.note(name, (*picture.remarks, *lost_in(picture, places[name].name)))
-                        write_picture(places[name], picture, self.quality)
-                    count += 1
-                except IsthmusError as error:
-                    if not of_one_file(error):
-                        raise
-                    skipped.append(Skipped(name, f"{printable(name)}: {error}"))
-            self.check_share(skipped[unread:])
-            if on_progress:
-                on_progress(there + count + len(skipped) - unread, len(self.files))
+        with ThreadPoolExecutor(1) as writer:  # while pictures are changed, those before them are written
+            writing: Future[tuple[int, list[Skipped]]] = writer.submit(lambda: (0, []))
+            for names, pictures, failures in itertools.chain(runs(self._pictures(left)), [([], [], [])]):
+                changed, failed = change_run(names, pictures, change)
+                written, unwritten = writing.result()
+                writing = writer.submit(self._write, changed, places, told)
+                count += written
+                skipped += [*failures, *failed, *unwritten]
+                self.check_share(skipped[unread:])
+                if on_progress:
+                    on_progress(there + count + len(skipped) - unread, len(self.files))
         for sidecar in self.sidecars:
             write_whole(out / sidecar, self.content(sidecar))
         told.log()
         return Rewritten(count, tuple(skipped), there)
+
+    def _write(self, changed: list[tuple[str, Picture, Picture]], places: dict[str, Path], told: Told) -> tuple[int, list[Skipped]]:
+        """Write pictures, (name, what it became, what it was) each; return how many were, and which could not be."""
+        count, skipped = 0, list[Skipped]()
+        for name, picture, original in changed:
+            try:
+                if picture is original and self.same_format(name, places[name]):
+                    write_whole(places[name], self.content(name))
+                else:
+                    told.note(name, (*picture.remarks, *lost_in(picture, places[name].name)))
+                    write_picture(places[name], picture, self.quality)
+                count += 1
+            except IsthmusError as error:
+                if not of_one_file(error):
+                    raise
+                skipped.append(Skipped(name, f"{printable(name)}: {error}"))
+        return count, skipped
 
     def places(self, out: Path) -> dict[str, Path]:
         """Return where each picture is written.
