@@ -37,11 +37,9 @@ def main() -> None:
     spent: dict[str, list[float]] = {name: [] for name in CHAINS}
     for _ in range(options.rounds):
         for name, chain in CHAINS.items():
-            task, factor = ("upscale", 2) if "upscale" in name else ("denoise", None)
             info = isthmus.train(
                 photographs,
-                task=task,
-                factor=factor,
+                task="upscale" if "upscale" in name else "denoise",
                 corruption=chain,
                 model="photographic",
                 patch=128,
