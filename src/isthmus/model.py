@@ -165,7 +165,7 @@ class Model:
             raise DataError(f"Codes of shape {codes.shape} do not fit. For {times(size)} pixels, this model needs {needed}.")
         step = self.engine.chunk_length(size)
         parts = (torch.from_numpy(part).to(self.device) for part in np.split(codes, range(step, len(codes), step)))
-        return np.concatenate([to_array(self.loss.image(self.engine.output(part, size))) for part in parts])
+        return np.concatenate([to_array(self.engine.image(self.engine.output(part, size))) for part in parts])
 
     def generate(self, count: int, seed: int = 0, size: tuple[int, int] | None = None) -> Array:
         """Return new images, `(count, C, H, W)` float32 in [0, 1].

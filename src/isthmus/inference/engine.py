@@ -156,7 +156,7 @@ class Engine:
                 outer, inner = (tuple(_times(span, scale) for span in spans) for spans in (tile.outer, tile.inner))
                 seen = see(self._degraded(images, beside, chosen, tile.window))
                 output = self.outputs(seen, self_ensemble=self_ensemble) if whole is None else whole
-                image = self.loss.image(output, self.pixels(seen), None if whole is None else Window(size, tile.window))
+                image = self.image(output, self.pixels(seen), None if whole is None else Window(size, tile.window))
                 shown = seen if given is None or given is images else see(self._degraded(given, beside, chosen, tile.window))
                 yield (chosen, ALL, *outer), self.pixels(shown)[(ALL, ALL, *inner)], image[(ALL, ALL, *inner)]
 
@@ -224,7 +224,17 @@ class Engine:
         """Return the codes of `(B, C', H, W)` and the images `(B, C, H, W)` in [0, 1] that the network gives for it."""
         encoded, detail = self.encode(seen)
         code = self.bottleneck.point(encoded)
-        return code, self.loss.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), self.pixels(seen))
+        return code, self.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), self.pixels(seen))
+
+    def image(self, output: Tensor, seen: Tensor | None = None, window: Window | None = None) -> Tensor:
+        """Return the images that outputs stand for, as the loss says, one by one.
+
+        torch computes the last few of many values in another way than the others, to another last bit.
+        """
+        if len(output) < 2:
+            return self.loss.image(output, seen, window)
+        each = (slice(place, place + 1) for place in range(len(output)))
+        return torch.cat([self.loss.image(output[one], None if seen is None else seen[one], window) for one in each])
 
     def outputs(self, seen: Tensor, *, self_ensemble: bool = False) -> Tensor:
         """Return logits or values for `(B, C', H, W)`.

@@ -82,13 +82,7 @@ class Loss:
             seen: What the model has seen of the image, in gray or RGB, without what stood beside it.
             window: Where that lies in a picture, where the output is of all of the picture and what is seen a part of it.
         """
-        import torch
-
-        values = output.float()
-        if not self.logits:
-            return values.clamp(0, 1)
-        # One by one: torch computes the last few of many values in another way than the others, to another last bit.
-        return torch.stack([one.sigmoid() for one in values]) if len(values) else values
+        return output.float().sigmoid() if self.logits else output.float().clamp(0, 1)
 
 
 SMALLEST_MSE = 1e-4
