@@ -55,7 +55,7 @@ def page() -> str:
         "`benchmarks/real.py`, `benchmarks/colorize.py` and `benchmarks/photos.py` print every number here, in this order, and",
         "`python benchmarks/numbers_page.py` makes the tables. Published values are marked, and have no time. *Self-ensemble* is",
         "`--self-ensemble`. Times are of two threads of a processor with AVX-512 and bfloat16. `denoise-color` was trained on",
-        "noise that is correlated from pixel to pixel as in CC15, and the shares of the three trainings that it is the mean of",
+        "noise that is correlated from pixel to pixel as in CC15, and began as a mean of three trainings whose shares",
         "were chosen on CC15; the decoding of the colorizer was chosen on CBSD68 and other photos. Those figures are slightly",
         "favorable. A row without a time was measured on a busy machine. The digits have [their own page](results.md).",
     ]

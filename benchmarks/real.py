@@ -53,6 +53,13 @@ def camera(bench: Bench) -> None:
     folder = bench.options.testsets / "CC15"
     pairs = [(read(path), read(Path(str(path).replace("_real", "_mean")))) for path in sorted(folder.glob("*_real.png"))]
     report(bench, "CC15", "cameras' own JPEGs", pairs[: bench.options.few], denoisers(bench))
+    grays = [(in_gray(noisy_one), in_gray(mean)) for noisy_one, mean in pairs[: bench.options.few]]
+    report(bench, "CC15", "cameras' own JPEGs, in gray", grays, own(bench, "denoise-gray"))
+
+
+def in_gray(picture: Picture) -> Array:
+    """Return a picture's lightness, `(H, W)` uint8."""
+    return np.asarray(Image.fromarray(picture).convert("L"))
 
 
 def noise(bench: Bench) -> None:

@@ -16,20 +16,26 @@ if TYPE_CHECKING:
 
 _ANY_JPEG = "jpeg(({low}, {high}), subsampling='any', shifted={shifted})"
 
-CAMERA = (
-    "either(0.27 * gaussian-noise((0, 0.2157), clip=False), 0.03 * nothing, "
-    "0.32 * either(0.8 * resize((1.3, 3)), 0.2 * nothing) | camera-noise((1e-4, 3e-2), (2e-4, 2e-2), smoothed=0.85) "
+_NOISE = (
+    "either({white} * gaussian-noise((0, 0.2157), clip=False), 0.03 * nothing, "
+    "{smoothed} * either(0.8 * resize((1.3, 3)), 0.2 * nothing) | camera-noise((1e-4, 3e-2), (2e-4, 2e-2), smoothed=0.85) "
     "| either(0.2 * sharpen, 0.8 * nothing) | either(0.2 * resize((0.5, 1.5)), 0.8 * nothing) "
-    f"| either(0.65 * {_ANY_JPEG.format(low=60, high=99, shifted=0.1)}, 0.35 * nothing), "
-    "0.26 * either(0.3 * resize((1.2, 2.5)), 0.7 * nothing) | camera-noise((1e-4, 2e-2), (1e-4, 2e-2), smoothed=0.15) "
+    "| either(0.65 * jpeg((60, 99), subsampling='any', shifted=0.1), 0.35 * nothing), "
+    "{left} * either(0.3 * resize((1.2, 2.5)), 0.7 * nothing) | camera-noise((1e-4, 2e-2), (1e-4, 2e-2), smoothed=0.15) "
     "| either(0.35 * resize((0.5, 1.5)), 0.65 * nothing) "
-    f"| either(0.65 * {_ANY_JPEG.format(low=50, high=98, shifted=0.1)}, 0.35 * nothing), "
-    "0.12 * either(0.25 * film-grain, 0.25 * film-grain(color=0), 0.5 * gaussian-noise((0, 0.14))) "
+    "| either(0.65 * jpeg((50, 98), subsampling='any', shifted=0.1), 0.35 * nothing), "
+    "{grain} * either(0.25 * film-grain, 0.25 * film-grain(color=0), 0.5 * gaussian-noise((0, 0.14))) "
     "| either(0.3 * resize((0.5, 1.5)), 0.7 * nothing) "
-    f"| either(0.75 * {_ANY_JPEG.format(low=60, high=98, shifted=0.15)}, 0.25 * nothing))"
+    "| either(0.75 * jpeg((60, 98), subsampling='any', shifted=0.15), 0.25 * nothing))"
 )
-"""Noise: a quarter is white, of any strength up to 55 of 255; more than half is a camera's, which smooths it (on content as soft as
-a full-size photograph's) or leaves it to the file's JPEG; the rest is grain of film or white noise, resized and saved since."""
+"""Noise that is white, of any strength up to 55 of 255; a camera's, which smooths it (on content as soft as a full-size
+photograph's) or leaves it to the file's JPEG; grain of film, or white noise, resized and saved since."""
+
+CAMERA = _NOISE.format(white=0.27, smoothed=0.32, left=0.26, grain=0.12)
+"""A quarter is white, more than half a camera's."""
+
+CAMERA_IN_GRAY = _NOISE.format(white=0.42, smoothed=0.26, left=0.18, grain=0.11)
+"""More is white: without color, less tells noise from what is shown."""
 
 JPEG = (
     "either(0.3 * jpeg((5, 95)), 0.05 * nothing, 0.03 * webp((10, 95)), "

@@ -8,9 +8,16 @@ from typing import Any
 
 from isthmus.errors import UsageError, lookup, printable
 from isthmus.recipes.chapter import CHAPTER
-from isthmus.recipes.photographs import COLORIZING
+from isthmus.recipes.photographs import CAMERA_IN_GRAY, COLORIZING
 from isthmus.recipes.recipe import Recipe
 from isthmus.recipes.tasks import TASKS
+
+_OF_PHOTOGRAPHS: dict[str, tuple[str, dict[str, Any]]] = {
+    "denoise-gray": ("denoise", {"loss": "l1", "corruption": CAMERA_IN_GRAY}),
+    "denoise-color": ("denoise", {"loss": "l1"}),
+    "repair": ("repair", {"loss": "psnr"}),
+    **{f"upscale-x{factor}": ("upscale", {"loss": "psnr", "factor": factor}) for factor in (2, 3, 4)},
+}
 
 PRESETS: dict[str, Recipe] = {
     **{f"chapter-{name}": chapter.recipe for name, chapter in CHAPTER.items()},
@@ -38,13 +45,8 @@ PRESETS: dict[str, Recipe] = {
         learning_rate=2e-3,
     ),
     **{
-        name: Recipe(task=task, factor=factor, model="photographic", loss=loss, ema=0.998, warm_up=0.08, learning_rate=8e-4)
-        for name, task, factor, loss in (
-            ("denoise-gray", "denoise", None, "psnr"),
-            ("denoise-color", "denoise", None, "l1"),
-            ("repair", "repair", None, "psnr"),
-            *((f"upscale-x{factor}", "upscale", factor, "psnr") for factor in (2, 3, 4)),
-        )
+        name: Recipe(task=task, model="photographic", ema=0.998, warm_up=0.08, learning_rate=8e-4, **more)
+        for name, (task, more) in _OF_PHOTOGRAPHS.items()
     },
     "colorize": Recipe(task="colorize", **COLORIZING),
 }
