@@ -66,7 +66,7 @@ MOST_NAMED = 8
 """Tags that are named when they do not come back."""
 
 LOSSLESS = {5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
-OLD_JPEG, DEFLATE = 6, (8, 32946)
+OLD_JPEG = 6
 
 LOSSY = {7: "jpeg"}
 """Compressions that are written again, by their number in the file; for others, deflate is taken."""
@@ -129,7 +129,7 @@ def _read_page(page: TiffPage, content: bytes, order: str, big: bool) -> Picture
         array, bits = _by_libtiff(content, page.index), 8
         photometric = RGB
     else:
-        array = _values(page, content)
+        array = _values(page)
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             array = np.moveaxis(array, 0, -1)
     if photometric == RGB and page.compression in YCBCR_WHATEVER:
@@ -274,20 +274,13 @@ def _in_unit(color: Array, photometric: int) -> tuple[Array, Coding, tuple[str, 
     return ((color.astype(np.float64) - low) / span).astype(np.float32), coding, told
 
 
-def _values(page: TiffPage, content: bytes) -> Array:
-    """Return a page's values, by libtiff where tifffile's coders refuse a sound file."""
+def _values(page: TiffPage) -> Array:
     try:
         array: Array = page.asarray()
     except Exception:
         if page.compression == OLD_JPEG:
             raise DataError("a TIFF that holds JPEG in the way that was given up in 1995 is not read: save it as a PNG.") from None
-        if page.compression not in DEFLATE or page.bitspersample != 8 or page.photometric not in (BLACK_IS_ZERO, RGB):
-            raise
-        with Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
-            image.seek(page.index)
-            array = np.asarray(image)
-        if array.size != page.imagelength * page.imagewidth * page.samplesperpixel:
-            raise
+        raise
     return array
 
 
