@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from isthmus.errors import DataError
-from isthmus.imaging import notes
+from isthmus.imaging import boxes, notes
 from isthmus.imaging.arrays import Array, check_values
 from isthmus.imaging.content import Coding, Picture, check_size, fewer_bits, to_bits, to_full_range
 from isthmus.imaging.film import composed, png_film, write_film
@@ -72,7 +72,7 @@ class _Bits:
 def _jxl_bits(content: bytes) -> int:
     """Return how many bits a value has in a JPEG XL file (ISO/IEC 18181-1, annex D); 16 where that is not told."""
     starts = {b"jxlc": 0, b"jxlp": 4}
-    start = next((at + starts[kind] for kind, _, at, _ in notes.boxes(content) if kind in starts), 0)
+    start = next((at + starts[kind] for kind, _, at, _ in boxes.boxes(content) if kind in starts), 0)
     head = _Bits(content[start + 2 : start + 40], lowest=True)
     _jxl_size(head)
     if head.take(1):  # all as usual
@@ -133,8 +133,8 @@ def read_deep(content: bytes, kind: str) -> Picture:
     elif kind == "JP2":
         size = np.frombuffer(content, ">u4", 2, content.find(b"\xff\x4f\xff\x51") + 8)
         check_size(int(size[1]), int(size[0]))
-        exif, profile, xmp = notes.jp2_notes(content)
-        options = {"boxes": notes.jp2_boxes(content)}
+        exif, profile, xmp = boxes.jp2_notes(content)
+        options = {"boxes": boxes.jp2_boxes(content)}
     elif kind == "PPM":
         options = {"comments": notes.pnm_comments(content)}
     elif kind == "JXL":
@@ -285,7 +285,7 @@ def write_deep(picture: Picture, kind: str, quality: int = 0) -> bytes:
         return (b"P6" if array.ndim == 3 else b"P5") + told + head + to_bits(array, bits).astype(">u2").tobytes()
     if kind == "JP2":
         content = bytes(imagecodecs.jpeg2k_encode(to_bits(array, bits), level=0, bitspersample=bits, codecformat="jp2"))
-        return notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp, options.get("boxes", b""))
+        return boxes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp, options.get("boxes", b""))
     if kind == "JXL":
         lossless = not quality or quality == 100
         if array.dtype == np.uint16 and bits < 16:

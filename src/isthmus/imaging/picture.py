@@ -198,7 +198,7 @@ def encode_picture(picture: Picture, name: str, quality: int = 0) -> bytes:
 
 def _encode(picture: Picture, kind: str, quality: int) -> bytes:
     if kind == "TIFF":
-        from isthmus.imaging.tiff import write_tiff
+        from isthmus.imaging.tiff_writing import write_tiff
 
         return write_tiff(picture, quality)
     if kind == "HEIC":

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageSequence, JpegImagePlugin
 
 from isthmus.errors import DataError
-from isthmus.imaging import notes
+from isthmus.imaging import boxes, notes
 from isthmus.imaging.arrays import Array
 from isthmus.imaging.bmp import pixels_per_inch, read_fields, space_options, write_bmp
 from isthmus.imaging.color import cmyk_to_rgb, rgb_to_cmyk
@@ -89,7 +89,7 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
     if kept:
         exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
     elif kind == "JP2":
-        exif, profile, xmp = notes.jp2_notes(content)
+        exif, profile, xmp = boxes.jp2_notes(content)
     elif kind == "GIF":
         xmp = xmp_in(coding.options["extensions"])
     elif kind == "BMP":
@@ -188,7 +188,7 @@ def coding_of(opened: Image.Image, content: bytes, kind: str, kept: list[tuple[b
     if kind == "TGA":
         return {"compression": info.get("compression")}
     if kind == "JP2":
-        return {"boxes": notes.jp2_boxes(content)}
+        return {"boxes": boxes.jp2_boxes(content)}
     place = content.find(b"av1C")
     if kind == "AVIF" and 0 <= place < len(content) - 6:
         return {"subsampling": {0: "4:4:4", 8: "4:2:2"}.get(content[place + 6] & 0x1C, "4:2:0")}
@@ -309,7 +309,7 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
     elif kind == "PNG":
         content = with_png_notes(content, picture, exif)
     elif kind == "JP2":
-        content = notes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp, options.get("boxes", b""))
+        content = boxes.with_jp2_notes(content, exif, picture.icc_profile, picture.xmp, options.get("boxes", b""))
     elif kind == "GIF":
         content = with_gif_notes(content, options.get("extensions", []))
     elif kind == "PPM":
