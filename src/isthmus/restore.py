@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from isthmus.datasets.rewriting import of_one_file
 from isthmus.errors import IsthmusError, IsthmusWarning, UsageError, printable
 from isthmus.imaging.arrays import Array, Layout, middle, to_unit
 from isthmus.imaging.picture import Picture, read_picture, write_picture
-from isthmus.inference.noise_level import noise_level
+from isthmus.inference.noise_level import MOST_NOISE, noise_level
 from isthmus.model import Model, load
 from isthmus.storage.atomic import check_output, resumable
 
@@ -122,9 +123,18 @@ def hardly_changed(images: Array, restored: Array) -> int:
     if before.shape != after.shape or min(before.shape[2:]) < SMALLEST:
         return 0
     before, after = middle(before, MIDDLE), middle(after, MIDDLE)
-    noise = noise_level(before)
+    step = max(1, MIDDLE**2 // math.prod(before.shape[2:]))
+    parts = (slice(start, start + step) for start in range(0, len(before), step))
+    return sum(_count_hardly_changed(before[part], after[part]) for part in parts)
+
+
+def _count_hardly_changed(before: Array, after: Array) -> int:
     change = np.sqrt(np.square(to_unit(after) - to_unit(before)).mean((1, 2, 3)))
-    return int(np.sum((noise > LOOKS_NOISY) & (change < HARDLY * noise)))
+    little = change < HARDLY * MOST_NOISE
+    if not little.any():
+        return 0
+    noise = noise_level(before[little])
+    return int(np.sum((noise > LOOKS_NOISY) & (change[little] < HARDLY * noise)))
 
 
 def _hints_of(picture: Picture) -> Array:

@@ -36,7 +36,9 @@ def to_unit(array: Array) -> NDArray[np.float32]:
     [0.0, 0.20000000298023224, 1.0]
     """
     values: NDArray[np.float32] = array.astype(np.float32)
-    return values if array.dtype.kind in "fb" else values / np.float32(np.iinfo(array.dtype).max)
+    if array.dtype.kind not in "fb":
+        values /= np.float32(np.iinfo(array.dtype).max)
+    return values
 
 
 def from_unit(values: NDArray[np.floating], dtype: np.dtype[Any]) -> Array:

@@ -95,9 +95,6 @@ class Mixture:
 
     def surprise(self, vectors: Array) -> Numbers:
         """Return how unlikely vectors `(n, d)` are: minus the logarithm of the density, in nats, `(n,)`."""
-        from scipy.linalg import solve_triangular
-        from scipy.special import logsumexp
-
         offsets = vectors.astype(np.float64) - self.mean
         along = offsets @ self.axes.T  # (n, r)
         left = np.square(offsets - along @ self.axes).sum(1)  # not a difference of squares, whose rounding the rest would magnify
@@ -105,10 +102,10 @@ class Mixture:
         others = self.axes.shape[1] - self.axes.shape[0]
         parts = []
         for weight, center, factor in zip(self.weights, self.centers, self.factors, strict=True):
-            whitened = solve_triangular(factor.astype(np.float64), (along - center).T, lower=True)  # (r, n)
+            whitened = np.linalg.solve(factor.astype(np.float64), (along - center).T)  # (r, n)
             log_volume = np.log(np.diag(factor)).sum() + 0.5 * along.shape[1] * np.log(2 * np.pi)
             parts.append(np.log(weight) - log_volume - 0.5 * np.square(whitened).sum(0))
-        return np.asarray(0.5 * (left / rest + others * np.log(2 * np.pi * rest)) - logsumexp(parts, axis=0))
+        return np.asarray(0.5 * (left / rest + others * np.log(2 * np.pi * rest)) - np.logaddexp.reduce(parts, axis=0))
 
 
 @dataclass(frozen=True, kw_only=True)

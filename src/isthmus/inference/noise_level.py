@@ -9,6 +9,9 @@ from isthmus.imaging.arrays import Array, to_unit
 NORMAL_MEDIAN = 0.6745
 """The median of the absolute value of a standard normal variable."""
 
+MOST_NOISE = 1 / NORMAL_MEDIAN
+"""The largest level that an image in [0, 1] can have: that of a chessboard."""
+
 
 def noise_level(images: Array) -> Array:
     """Return the standard deviation of each image's noise, `(n,)`, where the image's range is [0, 1].
