@@ -1,9 +1,15 @@
-"""Which arithmetic is taken where."""
+"""Which arithmetic is taken where, and what becomes of memory."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from isthmus.inference.device import has_fast_bfloat16
+from isthmus.inference import device
+from isthmus.inference.device import has_fast_bfloat16, keep_freed_memory
 
 
 @pytest.mark.parametrize(("has", "fast"), [({}, False), ({"avx512_bf16": True}, False), ({"amx_bf16": True}, True)])
@@ -11,3 +17,34 @@ def test_bfloat16_is_fast_with_amx_only(has, fast, monkeypatch):
     """Without it, a photograph takes half as long again as in float32 (docs/experiments.md)."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     assert has_fast_bfloat16(torch.device("cpu")) is fast
+
+
+def test_what_the_environment_says_of_memory_is_heeded(monkeypatch):
+    said = []
+    monkeypatch.setattr(device, "_of_c_library", lambda *call: said.append(call))
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "0")
+    keep_freed_memory.__wrapped__()
+    assert not said
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_")
+    keep_freed_memory.__wrapped__()
+    assert [call[0] for call in said] == ["mallopt", "mallopt"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the kernel does not tell how much memory is taken")
+def test_memory_is_kept_for_the_next_layer_and_given_back_after_a_picture():
+    """In a process of its own: the setting is the whole process's."""
+    program = """
+import resource, torch
+from isthmus.inference.device import give_back_memory, keep_freed_memory
+keep_freed_memory()
+rss = lambda: int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = rss()
+torch.ones(12_500_000)
+kept = rss() - before
+give_back_memory()
+print(kept > 40e6, rss() - before < 20e6)
+"""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library is not glibc")
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["True", "True"]

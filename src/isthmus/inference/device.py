@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 
@@ -49,6 +52,34 @@ def has_fast_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return bool(capabilities.get("amx_bf16"))
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library keep what a network's layers free, for the next ones.
+
+    Otherwise glibc asks the system for each large array anew, and the system fills it with zeros: a quarter of a photograph's
+    time. It is a setting of the whole process, and of glibc alone; variables of the environment that set the same are heeded.
+
+    Source: mallopt(3).
+    """
+    if not any(name.startswith("MALLOC_") for name in os.environ):
+        for threshold in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            _of_c_library("mallopt", threshold, _LARGEST)
+
+
+def give_back_memory() -> None:
+    """Give the system what was kept. Source: malloc_trim(3)."""
+    _of_c_library("malloc_trim", 0)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _LARGEST = -1, -3, 1 << 30
+"""Of glibc's malloc.h; larger arrays than the last are asked for one by one, as before."""
+
+
+def _of_c_library(function: str, *arguments: int) -> None:
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library than glibc, or another system
+        getattr(ctypes.CDLL(None), function)(*arguments)
 
 
 @contextlib.contextmanager

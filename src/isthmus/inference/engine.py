@@ -18,7 +18,7 @@ from isthmus.corruptions import parse
 from isthmus.errors import DataError, Interrupted, UsageError, lookup
 from isthmus.imaging.arrays import Array, Window, to_unit
 from isthmus.imaging.bicubic import CUBIC_RADIUS
-from isthmus.inference.device import memory_errors
+from isthmus.inference.device import give_back_memory, keep_freed_memory, memory_errors
 from isthmus.inference.tiling import Tile, tiles
 from isthmus.networks import Architecture, build
 from isthmus.networks.base import Detail, Network, NetworkSpec
@@ -74,6 +74,8 @@ class Engine:
         self.architecture, self.degradation, self.loss = architecture, degradation, loss
         self.device, self.bfloat16 = device, bfloat16
         self.tile_side = TILE_SIDE
+        if device.type == "cpu":
+            keep_freed_memory()
         self.memory: tuple[int, int] | None = None  # at most, and taken to begin with
 
     def limit_memory(self, most: int) -> None:
@@ -159,6 +161,8 @@ class Engine:
                 image = self.image(output, self.pixels(seen), None if whole is None else Window(size, tile.window))
                 shown = seen if given is None or given is images else see(self._degraded(given, beside, chosen, tile.window))
                 yield (chosen, ALL, *outer), self.pixels(shown)[(ALL, ALL, *inner)], image[(ALL, ALL, *inner)]
+        if max(size) > side:
+            give_back_memory()
 
     def _result_bytes(self, images: Array, scale: int) -> int:
         """Return how many bytes the result of some images takes."""

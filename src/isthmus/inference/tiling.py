@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ def tiles(size: tuple[int, int], side: int, receptive_radius: int, stride: int) 
         stride: Windows begin at multiples of it, as the network's coarsest pixels do.
 
     >>> [tile.outer[0] for tile in tiles((10, 4), side=8, receptive_radius=2, stride=2)]
-    [slice(0, 4, None), slice(4, 8, None), slice(8, 10, None)]
+    [slice(0, 6, None), slice(6, 10, None)]
     """
     for rows in _spans(size[0], side, receptive_radius, stride):
         for columns in _spans(size[1], side, receptive_radius, stride):
@@ -37,9 +38,15 @@ def tiles(size: tuple[int, int], side: int, receptive_radius: int, stride: int) 
 
 
 def _spans(length: int, side: int, receptive_radius: int, stride: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Yield (window, inner, outer) along one axis."""
-    margin = -(-receptive_radius // stride) * stride
-    step = length if length <= side else max(stride, (side - 2 * margin) // stride * stride)
-    for start in range(0, length, step):
-        stop, first = min(length, start + step), max(0, start - margin)
+    """Yield (window, inner, outer) along one axis: windows as few as can be, and then as short, all alike, as is their memory."""
+    margin = _rounded_up(receptive_radius, stride)
+    longest = max(stride, (side - 2 * margin) // stride * stride)
+    count = 1 if length <= side else max(1, math.ceil((length - 2 * margin) / longest))
+    step = _rounded_up(math.ceil((length - 2 * margin) / count), stride) if count > 1 else length
+    for first in range(0, count * step, step):
+        start, stop = first + margin if first else 0, first + step + margin if first + step < count * step else length
         yield slice(first, min(length, stop + margin)), slice(start - first, stop - first), slice(start, stop)
+
+
+def _rounded_up(length: int, stride: int) -> int:
+    return -(-length // stride) * stride

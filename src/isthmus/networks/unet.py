@@ -76,7 +76,8 @@ class Photographic(Network):
         x = self.head(F.pixel_unshuffle(F.pad(seen, edges, mode="replicate"), FOLD))  # (B, hidden[0], H/2, W/2)
         detail = [seen]
         for blocks, down in zip(self.inward[:-1], self.down, strict=True):
-            x = blocks(x)
+            for block in blocks.children():  # not all at once, which would keep the first one's input in memory
+                x = block(x)
             detail.append(x)
             x = down(x)
         return self.coded(self.inward[-1](x)), tuple(detail)
@@ -87,7 +88,9 @@ class Photographic(Network):
         first, *others = self.outward
         x = first(code)
         for up, beside, level, blocks in zip(self.up, self.beside, reversed(levels), others, strict=True):
-            x = blocks(up(x) + beside(level))
+            x = up(x).add_(beside(level))
+            for block in blocks.children():
+                x = block(x)
         correction = F.pixel_shuffle(self.tail(x), FOLD)[..., : size[0], : size[1]].float()  # the sum is float32, as the image is
         kept = [(weights[:, None, None] * seen).sum(1) for weights in self.through]
         return correction + torch.stack(kept, 1)
@@ -105,7 +108,7 @@ class _Residual(nn.Module):
         self.second = _convolution(width, width, gain=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = x + self.second(self.first(x).relu_())
+        result: Tensor = self.second(self.first(x).relu_()).add_(x)
         return result
 
 
