@@ -109,6 +109,7 @@ class Improver:
     Args:
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
+        fast: Compute in 8 bits: 2.5 times as fast, a little less exact.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         memory: At most so many bytes for the process: large pictures go through in tiles. None for no limit.
         stop: Set it, from any thread, to end the work with `Interrupted`.
@@ -119,11 +120,13 @@ class Improver:
         *,
         strength: float = 1.0,
         self_ensemble: bool = False,
+        fast: bool = False,
         device: str = "auto",
         memory: int | None = None,
         stop: threading.Event | None = None,
     ):
-        self.strength, self.self_ensemble, self.device, self.memory, self.stop = strength, self_ensemble, device, memory, stop
+        self.strength, self.self_ensemble, self.fast = strength, self_ensemble, fast
+        self.device, self.memory, self.stop = device, memory, stop
         self._restorers: dict[str, Restorer] = {}
 
     def find(self, picture: Picture) -> Findings:
@@ -170,6 +173,7 @@ class Improver:
                 name,
                 strength=self.strength,
                 self_ensemble=self.self_ensemble,
+                fast=self.fast,
                 device=self.device,
                 memory=self.memory,
                 stop=self.stop,
@@ -247,6 +251,7 @@ def improve(
     *,
     strength: float = 1.0,
     self_ensemble: bool = False,
+    fast: bool = False,
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
@@ -261,6 +266,7 @@ def improve(
         out: Where to write.
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
+        fast: Compute in 8 bits: 2.5 times as fast, a little less exact.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         overwrite: Replace what exists.
         resume: Skip what exists.
@@ -277,7 +283,7 @@ def improve(
     from isthmus.datasets import open_data
 
     opened = open_data(source)
-    improver = Improver(strength=strength, self_ensemble=self_ensemble, device=device, stop=stop)
+    improver = Improver(strength=strength, self_ensemble=self_ensemble, fast=fast, device=device, stop=stop)
     return improve_data(improver, opened, Path(out), overwrite=overwrite, resume=resume)
 
 

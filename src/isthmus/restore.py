@@ -19,6 +19,7 @@ from isthmus.datasets.rewriting import of_one_file
 from isthmus.errors import IsthmusError, IsthmusWarning, UsageError, printable
 from isthmus.imaging.arrays import Array, Layout, middle, to_unit
 from isthmus.imaging.picture import Picture, read_picture, write_picture
+from isthmus.inference.int8 import compute_in_int8
 from isthmus.inference.noise_level import MOST_NOISE, noise_level
 from isthmus.model import Model, load
 from isthmus.storage.atomic import check_output, resumable
@@ -61,6 +62,7 @@ class Restorer:
         hints: For a colorizer: an array, or a picture or its file, whose opaque or colored pixels are colors to set.
         device: Where models that are given by file or name compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         memory: At most so many bytes for the process: large images go through in tiles. None for no limit.
+        fast: Compute in 8 bits, from now on: 2.5 times as fast, a little less exact; see `isthmus.inference.int8`.
         stop: Set it, from any thread, to end the work with `Interrupted`.
     """
 
@@ -70,6 +72,7 @@ class Restorer:
         *,
         strength: float = 1.0,
         self_ensemble: bool = False,
+        fast: bool = False,
         mask: str | Path | Picture | Array | None = None,
         hints: str | Path | Picture | Array | None = None,
         device: str = "auto",
@@ -77,9 +80,11 @@ class Restorer:
         stop: threading.Event | None = None,
     ):
         chosen = as_models(models, device)
-        if memory:
-            for model in chosen:
+        for model in chosen:
+            if memory:
                 model.limit_memory(memory)
+            if fast:
+                _compute_in_int8(model)
         self.by_channels = {model.image_shape[0]: model for model in chosen}
         self.other = chosen[-1]
         self.strength, self.self_ensemble, self.stop = strength, self_ensemble, stop
@@ -151,6 +156,7 @@ def restore_file(
     *,
     strength: float = 1.0,
     self_ensemble: bool = False,
+    fast: bool = False,
     mask: str | Path | Array | None = None,
     hints: str | Path | Array | None = None,
     overwrite: bool = False,
@@ -165,6 +171,7 @@ def restore_file(
         out: Where to write it; the ending chooses the format.
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
+        fast: Compute in 8 bits: 2.5 times as fast, a little less exact.
         mask: For an inpainting model: an array or a picture, white where the image is missing.
         hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace `out` if it exists.
@@ -186,7 +193,7 @@ def restore_file(
     if path.exists() and path.resolve() == target.resolve():
         raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
     check_output(target, overwrite=overwrite)
-    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints, stop=stop)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, fast=fast, mask=mask, hints=hints, stop=stop)
     write_picture(target, restorer.restore_picture(read_picture(path), on_progress))
     if restorer.remark:
         warnings.warn(restorer.remark, IsthmusWarning, stacklevel=2)
@@ -200,6 +207,7 @@ def restore_folder(
     *,
     strength: float = 1.0,
     self_ensemble: bool = False,
+    fast: bool = False,
     mask: str | Path | Array | None = None,
     hints: str | Path | Array | None = None,
     overwrite: bool = False,
@@ -214,6 +222,7 @@ def restore_folder(
         out: Where to write.
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations.
+        fast: Compute in 8 bits: 2.5 times as fast, a little less exact.
         mask: For an inpainting model: an array or a picture, white where the images are missing.
         hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace what exists.
@@ -233,7 +242,7 @@ def restore_folder(
         raise UsageError(f"{printable(str(target))} is the input itself. Choose another `out`.")
     folder = Folder.scan(root, 1.0)
     check_output(target, overwrite=overwrite or resume)
-    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, mask=mask, hints=hints, stop=stop)
+    restorer = Restorer(model, strength=strength, self_ensemble=self_ensemble, fast=fast, mask=mask, hints=hints, stop=stop)
     return _restored(restorer, folder.without(target), target, resume)
 
 
@@ -280,6 +289,12 @@ def restore_data(
     """
     source = open_data(data, data_dir, max_bad=max_bad)
     return source.rewrite(out, restorer.restore, overwrite=overwrite, resume=resume, on_progress=on_progress)
+
+
+def _compute_in_int8(model: Model) -> None:
+    for each in (model, model.repairer):
+        if each is not None:
+            compute_in_int8(each.engine)
 
 
 def as_models(models: Models, device: str = "auto") -> list[Model]:

@@ -45,6 +45,7 @@ class RestoreOptions:
     self_ensemble: Annotated[
         bool, Parameter(help="Average over eight orientations: a little better, 8 times slower.", show_default=False)
     ] = False
+    fast: Annotated[bool, Parameter(help="Compute in 8 bits: 2.5 times as fast, a little less exact.", show_default=False)] = False
     format: Annotated[str | None, Parameter(help="Format to write pictures in, such as png; by default, their own.")] = None
     quality: Annotated[int | None, Parameter(help="JPEG, WebP, AVIF or HEIC quality, 1 to 100; by default, each picture's.")] = None
     memory: Annotated[str | None, Parameter(help="Memory limit, such as 1.5GB: large pictures go through in tiles.")] = None
@@ -89,7 +90,11 @@ def improve(*data: Data, options: RestoreOptions) -> int:
     if options.cluster:
         return _on_cluster(source, options)
     improver = Improver(
-        strength=options.strength, self_ensemble=options.self_ensemble, device=options.device, memory=_memory(options)
+        strength=options.strength,
+        self_ensemble=options.self_ensemble,
+        fast=options.fast,
+        device=options.device,
+        memory=_memory(options),
     )
     began = time.perf_counter()
     with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
@@ -178,6 +183,7 @@ def _restore(
         names,
         strength=options.strength,
         self_ensemble=options.self_ensemble,
+        fast=options.fast,
         mask=mask,
         hints=hints,
         device=options.device,
@@ -216,6 +222,7 @@ def _on_cluster(
         models=tuple(model.to_bytes() for model in as_models(names, "cpu")) if names else (),
         strength=options.strength,
         self_ensemble=options.self_ensemble,
+        fast=options.fast,
         mask=read_picture(mask) if mask else None,
         hints=read_picture(hints) if hints else None,
         device=cluster.device(options.device),

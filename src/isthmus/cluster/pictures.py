@@ -35,6 +35,7 @@ class How:
     """The content of the model files; without, each picture is improved by the models that ship."""
     strength: float = 1.0
     self_ensemble: bool = False
+    fast: bool = False
     mask: Picture | None = None
     hints: Picture | None = None
     device: str = "auto"
@@ -60,10 +61,18 @@ class _Pictures:
         if how.models:
             models = [from_bytes(content, how.device) for content in how.models]
             restorer = Restorer(
-                models, strength=how.strength, self_ensemble=how.self_ensemble, mask=how.mask, hints=how.hints, memory=how.memory
+                models,
+                strength=how.strength,
+                self_ensemble=how.self_ensemble,
+                fast=how.fast,
+                mask=how.mask,
+                hints=how.hints,
+                memory=how.memory,
             )
         else:
-            improver = Improver(strength=how.strength, self_ensemble=how.self_ensemble, device=how.device, memory=how.memory)
+            improver = Improver(
+                strength=how.strength, self_ensemble=how.self_ensemble, fast=how.fast, device=how.device, memory=how.memory
+            )
 
         def change(names: Sequence[str], pictures: Sequence[Picture]) -> list[tuple[Picture, list[str]]]:
             """Return what pictures of one shape become, and what is said of each."""

@@ -8,6 +8,7 @@ levels, detail added on the way out; Shi et al. (2016) for pixels as channels, a
 levels, and a thirtieth of DRUNet's parameters.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -99,21 +100,33 @@ class Photographic(Network):
         """Change nothing: the output begins as what is seen."""
 
 
-class _Residual(nn.Module):
-    """Two convolutions, their result added to what came in."""
+class Residual(nn.Module):
+    """Two convolutions, their result added to what came in.
+
+    Args:
+        width: Channels in and out.
+    """
+
+    seen: Tensor
+    """The smallest and the largest number that came in, and the largest between the convolutions, once measured."""
 
     def __init__(self, width: int):
         super().__init__()
         self.first = _convolution(width, width)
         self.second = _convolution(width, width, gain=0.1)
+        self.register_buffer("seen", torch.zeros(3))
+        self.instead: Callable[[Tensor], Tensor] | None = None  # what computes the same in another arithmetic
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, width, H, W)` for a batch of the same shape."""
+        if self.instead:
+            return self.instead(x)
         result: Tensor = self.second(self.first(x).relu_()).add_(x)
         return result
 
 
 def _blocks(width: int) -> nn.Sequential:
-    return nn.Sequential(*(_Residual(width) for _ in range(BLOCKS)))
+    return nn.Sequential(*(Residual(width) for _ in range(BLOCKS)))
 
 
 def _convolution(inputs: int, outputs: int, gain: float = 1.0) -> nn.Conv2d:

@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.datasets import Dataset, Images, Patches
 from isthmus.imaging.arrays import Array, to_unit
 from isthmus.inference.density import CodeDensity
+from isthmus.inference.int8 import measured
 from isthmus.inference.novelty_statistics import FIT_CODES, MAX_NUMBERS, TrainingStatistics
 from isthmus.model import Model
 from isthmus.recipes.degradation import Sample
@@ -43,9 +44,10 @@ def compare_later(model: Model, dataset: Dataset | Images | Patches, usual: Arra
 
 
 def gain(model: Model, held_out: Sample) -> dict[str, float]:
-    """Return the mean PSNR of a few held-out images in dB, before and after."""
+    """Return the mean PSNR of a few held-out images in dB, before and after; note what is needed to compute in 8 bits."""
     few = held_out.take(slice(GAIN_IMAGES))
-    after = model.engine.restore_inputs(few.model_input)
+    with measured(model.network):
+        after = model.engine.restore_inputs(few.model_input)
     return {
         name: round(float(np.mean([psnr(image, clean) for image, clean in zip(images, few.clean, strict=True)])), 3)
         for name, images in (("before_db", few.degraded_as_image), ("after_db", after))
