@@ -24,15 +24,15 @@ _NOISE = (
     "{left} * either(0.3 * resize((1.2, 2.5)), 0.7 * nothing) | camera-noise((1e-4, 2e-2), (1e-4, 2e-2), smoothed=0.15) "
     "| either(0.35 * resize((0.5, 1.5)), 0.65 * nothing) "
     "| either(0.65 * jpeg((50, 98), subsampling='any', shifted=0.1), 0.35 * nothing), "
-    "{grain} * either(0.25 * film-grain, 0.25 * film-grain(color=0), 0.5 * gaussian-noise((0, 0.14))) "
+    "{grain} * either(0.35 * film-grain((0.01, 0.12)), 0.35 * film-grain((0.01, 0.12), color=0), 0.3 * gaussian-noise((0, 0.14))) "
     "| either(0.3 * resize((0.5, 1.5)), 0.7 * nothing) "
     "| either(0.75 * jpeg((60, 98), subsampling='any', shifted=0.15), 0.25 * nothing))"
 )
 """Noise that is white, of any strength up to 55 of 255; a camera's, which smooths it (on content as soft as a full-size
 photograph's) or leaves it to the file's JPEG; grain of film, or white noise, resized and saved since."""
 
-CAMERA = _NOISE.format(white=0.27, smoothed=0.32, left=0.26, grain=0.12)
-"""A quarter is white, more than half a camera's."""
+CAMERA = _NOISE.format(white=0.34, smoothed=0.27, left=0.20, grain=0.16)
+"""A third is white, half a camera's."""
 
 CAMERA_IN_GRAY = _NOISE.format(white=0.42, smoothed=0.26, left=0.18, grain=0.11)
 """More is white: without color, less tells noise from what is shown."""
