@@ -69,6 +69,14 @@ def test_a_block_is_what_its_whole_numbers_say():
     assert difference.max() < 0.05  # a number between two steps may become either
 
 
+def test_of_many_images_a_tenth_may_lie_beyond():
+    block = Residual(2)
+    with torch.inference_mode(), measured(block):
+        for size in range(11):
+            block(torch.tensor([-2.0 * size, float(size)]).view(1, 2, 1, 1))
+    assert block.seen[:2].tolist() == pytest.approx([-18, 9])
+
+
 @needs_int8
 def test_what_is_saved_stays_as_it_was(tmp_path):
     model = isthmus.load("denoise-gray", device="cpu")

@@ -22,6 +22,9 @@ from isthmus.networks.unet import Residual
 STEPS = 255
 """Of 8 bits."""
 
+SHARE = 0.9
+"""Share of the images whose numbers all lie within what 8 bits stand for."""
+
 
 def compute_in_int8(engine: Engine) -> None:
     """Let an engine compute its network's residual blocks in 8 bits from now on; the weights that it saves stay as they are.
@@ -48,35 +51,37 @@ def has_fast_int8() -> bool:
 
 @contextmanager
 def measured(network: nn.Module) -> Iterator[None]:
-    """Within it, note the smallest and the largest number that goes into the convolutions of each residual block."""
+    """Within it, note the smallest and the largest number that goes into the convolutions of each residual block.
+
+    Of each image's smallest and largest, those count that `SHARE` of the images stay within: steps are finer then, and the few
+    numbers beyond become the nearest (docs/experiments.md).
+    """
     blocks = _blocks(network)
-    for block in blocks:
-        block.seen.zero_()
+    inputs: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in blocks]
     hooks = [
-        hook
-        for block in blocks
-        for hook in (
-            block.first.register_forward_pre_hook(_note(block.seen[:2])),
-            block.second.register_forward_pre_hook(_note(block.seen[2:])),
-        )
+        layer.register_forward_pre_hook(_keep_ends(kept))
+        for block, both in zip(blocks, inputs, strict=True)
+        for layer, kept in zip((block.first, block.second), both, strict=True)
     ]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+    for block, (before, between) in zip(blocks, inputs, strict=True):
+        if before:
+            low, high = torch.cat(before, 1).float()
+            ends = (low.quantile(1 - SHARE).clamp(max=0), high.quantile(SHARE), torch.cat(between, 1)[1].float().quantile(SHARE))
+            block.seen.copy_(torch.stack(ends))
 
 
-def _note(ends: Tensor) -> Callable[[nn.Module, tuple[Tensor]], None]:
-    """Return a hook that widens `ends`, [smallest and] largest, to a layer's input; zero lies between them."""
+def _keep_ends(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor]], None]:
+    """Return a hook that keeps each image's smallest and largest number, `(2, B)`."""
 
-    def note(_: nn.Module, inputs: tuple[Tensor]) -> None:
-        low, high = (value.float() for value in torch.aminmax(inputs[0]))
-        ends[-1] = torch.maximum(ends[-1], high)
-        if len(ends) > 1:
-            ends[0] = torch.minimum(ends[0], low)
+    def keep(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        kept.append(torch.stack((inputs[0].amin((1, 2, 3)), inputs[0].amax((1, 2, 3)))))
 
-    return note
+    return keep
 
 
 def _blocks(network: nn.Module) -> list[Residual]:

@@ -108,7 +108,7 @@ class Residual(nn.Module):
     """
 
     seen: Tensor
-    """The smallest and the largest number that came in, and the largest between the convolutions, once measured."""
+    """The smallest and the largest number that came in, and the largest between the convolutions, of most images; once measured."""
 
     def __init__(self, width: int):
         super().__init__()
