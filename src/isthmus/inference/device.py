@@ -64,8 +64,8 @@ def keep_freed_memory() -> None:
     Source: mallopt(3).
     """
     if not any(name.startswith("MALLOC_") for name in os.environ):
-        for threshold in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-            _of_c_library("mallopt", threshold, _LARGEST)
+        _of_c_library("mallopt", _MMAP_THRESHOLD, _LARGEST)
+        _of_c_library("mallopt", _TRIM_THRESHOLD, _MOST)
 
 
 def give_back_memory() -> None:
@@ -73,8 +73,11 @@ def give_back_memory() -> None:
     _of_c_library("malloc_trim", 0)
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _LARGEST = -1, -3, 1 << 30
-"""Of glibc's malloc.h; larger arrays than the last are asked for one by one, as before."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h."""
+
+_LARGEST, _MOST = 1 << 27, 1 << 30
+"""Bytes of what is kept, one array and all: a layer's result is half the former, large pictures are asked for one by one."""
 
 
 def _of_c_library(function: str, *arguments: int) -> None:
