@@ -13,7 +13,7 @@ from isthmus.model import Model
 from isthmus.networks import build
 from isthmus.networks.base import NetworkSpec
 from isthmus.networks.bottlenecks import BOTTLENECKS
-from isthmus.networks.convolutional import _convolution, _enlarge
+from isthmus.networks.convolutional import Enlarging
 from isthmus.recipes.chapter import CHAPTER
 
 SPEC = NetworkSpec(image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(), decoder_hidden=(), bottleneck=BOTTLENECKS["relu"])
@@ -98,9 +98,9 @@ def test_a_model_describes_itself(dense):
 
 @pytest.mark.parametrize("size", [(3, 4), (1, 1), (7, 5)])
 def test_enlarging_is_copying_each_pixel_and_convolving(size):
-    layer = _convolution(5, 6).double()
-    nn.init.normal_(layer.bias)
+    layer = Enlarging(5, 6, 3, padding=1).double()
     image = torch.randn(2, 5, *size, dtype=torch.float64)
     for less in (0, 1):
         doubled = tuple(2 * side - less for side in size)
-        torch.testing.assert_close(_enlarge(image, doubled, layer), layer(functional.interpolate(image, size=doubled)))
+        expected = nn.Conv2d.forward(layer, functional.interpolate(image, size=doubled))
+        torch.testing.assert_close(layer(image, doubled), expected)

@@ -34,7 +34,7 @@ class Convolutional(Network):
         inward = (spec.input_channels, *spec.hidden, spec.code * spec.bottleneck.outputs_per_number)
         outward = (spec.code, spec.code, *spec.decoder_hidden)
         self.encoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(inward))
-        self.decoder = nn.ModuleList(_convolution(*channels) for channels in pairwise(outward))
+        self.decoder = nn.ModuleList(_convolution(*channels, Enlarging) for channels in pairwise(outward))
         self.output = _convolution(outward[-1], spec.image_shape[0])
         self.code = spec.code
         self.stride = 2 ** len(self.encoder)
@@ -70,7 +70,7 @@ class Convolutional(Network):
             sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
         x = code
         for layer, doubled in zip(self.decoder, reversed(sizes), strict=True):
-            x = _enlarge(x, doubled, layer).relu_()
+            x = layer(x, doubled).relu_()
         output: Tensor = self.output(x)
         return output
 
@@ -79,18 +79,19 @@ def _halve(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
-def _enlarge(x: Tensor, size: tuple[int, int], layer: nn.Module) -> Tensor:
+class Enlarging(nn.Conv2d):
     """Enlarge to a size, each pixel to its neighbors, and convolve.
 
     Of three neighboring pixels in an image of twice the size, two are copies of one: there, a transposed convolution with sums of
     the weights gives the same for 4/9 of the products.
     """
-    if torch.compiler.is_exporting() or size != (2 * x.shape[2], 2 * x.shape[3]):  # an exported network takes any size
-        enlarged: Tensor = layer(F.interpolate(x, size=size))
-        return enlarged
-    assert isinstance(layer, nn.Conv2d), "the decoder's layers are"
-    weight = _summed(_summed(layer.weight).mT).mT.transpose(0, 1).contiguous(memory_format=torch.channels_last)
-    return F.conv_transpose2d(x, weight, layer.bias, stride=2, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # type: ignore[override]  # a layer's call is not checked
+        """Return `(B, channels, H, W)` of the given size `(H, W)`."""
+        if torch.compiler.is_exporting() or size != (2 * x.shape[2], 2 * x.shape[3]):  # an exported network takes any size
+            return super().forward(F.interpolate(x, size=size))
+        weight = _summed(_summed(self.weight).mT).mT.transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
 
 
 def _summed(weight: Tensor) -> Tensor:
@@ -99,8 +100,8 @@ def _summed(weight: Tensor) -> Tensor:
     return torch.stack((last, middle + last, first + middle, first), -1)
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+def _convolution(inputs: int, outputs: int, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
+    layer = kind(inputs, outputs, 3, padding=1)
     nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # there is a bias
     return layer

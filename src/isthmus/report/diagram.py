@@ -72,8 +72,8 @@ def stages(model: Model) -> list[Stage]:
         pooled = len(following) == len(after) and following[0] == after[0]
         shape = following if pooled or place == len(inward) else after
         found.append(Stage(shape, (_does(layer),), _weights(layer), place == len(inward), _change(after, shape)))
-    for layer, before, after in outward:
-        found.append(Stage(after, (_does(layer),), _weights(layer), False, _change(found[-1].shape, before)))
+    for layer, _, after in outward:
+        found.append(Stage(after, (_does(layer),), _weights(layer), False, _change(found[-1].shape, after)))
     found[-1] = replace(found[-1], shape=_shape(output))
     return _merged(found)
 
