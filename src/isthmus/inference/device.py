@@ -77,7 +77,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
 
 _LARGEST, _MOST = 1 << 27, 1 << 30
-"""Bytes of what is kept, one array and all: a layer's result is half the former, large pictures are asked for one by one."""
+"""Bytes of the largest array that is kept, and of all that is kept. A layer's result for a tile takes half the former."""
 
 
 def _of_c_library(function: str, *arguments: int) -> None:
