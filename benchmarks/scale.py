@@ -1,13 +1,14 @@
 """Ray beside one process: throughput and memory against workers and pictures; and what that makes of millions, on paper.
 
     python benchmarks/scale.py measure photos/ --counts 1000 10000 100000 > docs/numbers/scale.jsonl
+    python benchmarks/scale.py measure --counts 1000000 --workers 2 >> docs/numbers/scale.jsonl
     python benchmarks/scale.py page docs/numbers/scale.jsonl
     python benchmarks/scale.py train --counts 1000 8000 64000 > docs/numbers/training.jsonl
     python benchmarks/scale.py names --counts 10000 100000 > docs/numbers/names.jsonl
     python benchmarks/scale.py rounding > docs/numbers/rounding.jsonl
 
 `measure` restores photographs with one process without Ray, with 1 and 2 workers, and with two processes side by side, which
-shows what the machine allows; and small pictures (32 x 32 pixels, gray) with 2 workers. Each process has one thread. Memory is the
+shows what the machine allows; and small pictures (32 x 32 pixels, gray) likewise. Each process has one thread. Memory is the
 largest sum of what the processes have alone (PSS), read once a second. `page` prints tables: what was measured, and what follows
 for more pictures and machines; prices are assumptions, given with the table.
 
@@ -118,25 +119,27 @@ def side_by_side(pictures: Path, model: str) -> dict[str, Any]:
         return {"workers": "two processes side by side", "pictures": len(paths), "seconds": round(time.monotonic() - began, 1)}
 
 
-def measure(photographs: Path, counts: list[int], runs: int) -> Iterator[dict[str, Any]]:
+def measure(photographs: Path | None, counts: list[int], workers: list[int], runs: int) -> Iterator[dict[str, Any]]:
     """Yield the rows; the numbers of workers take turns."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "photographs").mkdir()
+        folder = Path(name) / "photographs"
+        folder.mkdir()
         pixels = 0
-        for path in sorted(photographs.rglob("*.*"))[:PHOTOGRAPHS]:
+        for path in sorted(photographs.rglob("*.*"))[:PHOTOGRAPHS] if photographs else []:
             with Image.open(path) as image:
-                image.convert("RGB").save(folder / "photographs" / f"{path.stem}.png", compress_level=1)
+                image.convert("RGB").save(folder / f"{path.stem}.png", compress_level=1)
                 pixels += image.width * image.height
-        for run in range(runs):
-            for workers in (0, 1, 2):
-                row = restored(folder / "photographs", "denoise-color", workers)
+        for run in range(runs if pixels else 0):
+            for number in workers:
+                row = restored(folder, "denoise-color", number)
                 yield {"what": "photographs", "run": run, "megapixels": round(pixels / 1e6, 1), **row}
-            yield {"what": "photographs", "run": run, **side_by_side(folder / "photographs", "denoise-color")}
+            yield {"what": "photographs", "run": run, **side_by_side(folder, "denoise-color")}
         for count in counts:
-            small_pictures(folder / f"small-{count}", count, RESTORED_SIDE)
-            yield {"what": "small", "run": 0, **restored(folder / f"small-{count}", "denoise-gray", 2)}
-            shutil.rmtree(folder / f"small-{count}")
+            small = Path(name) / f"small-{count}"
+            small_pictures(small, count, RESTORED_SIDE)
+            for number in workers:
+                yield {"what": "small", "run": 0, **restored(small, "denoise-gray", number)}
+            shutil.rmtree(small)
 
 
 def shards(folder: Path, out: Path) -> None:
@@ -298,8 +301,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")
-    measuring.add_argument("photographs", type=Path)
+    measuring.add_argument("photographs", type=Path, nargs="?")
     measuring.add_argument("--counts", type=int, nargs="*", default=[1000, 10_000])
+    measuring.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2], help="0 is one process without Ray")
     measuring.add_argument("--runs", type=int, default=3)
     trainings = commands.add_parser("train")
     trainings.add_argument("--counts", type=int, nargs="*", default=[1000, 8000])
@@ -319,7 +323,7 @@ def main() -> None:
         elif chosen.command == "names":
             measured = map(counted, chosen.counts)
         else:
-            measured = measure(chosen.photographs, chosen.counts, chosen.runs)
+            measured = measure(chosen.photographs, chosen.counts, chosen.workers, chosen.runs)
         for row in measured:
             print(json.dumps(row), flush=True)
     else:

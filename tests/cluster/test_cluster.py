@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -25,7 +26,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # else a busy machine would l
 ray = pytest.importorskip("ray", reason="needs Ray, isthmus[cluster]")
 
 from isthmus.cluster.images import encode_pictures, score_pictures  # noqa: E402
-from isthmus.cluster.manifest import Manifest  # noqa: E402
+from isthmus.cluster.manifest import FIELDS, Manifest  # noqa: E402
 from isthmus.cluster.pictures import MANIFEST, How, restore_pictures  # noqa: E402
 from isthmus.cluster.run import run as run_job  # noqa: E402
 from isthmus.cluster.session import SETTINGS, Cluster  # noqa: E402
@@ -233,6 +234,31 @@ def test_pictures_go_from_s3_to_s3(cluster, folder, how, expected, bucket):
         restore_pictures(how, open_data("s3://photos/in"), "s3://photos/out", cluster)
     again = restore_pictures(how, open_data("s3://photos/in"), "s3://photos/out", cluster, resume=True)
     assert (again.count, again.there) == (0, 40)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1000, 31), (1_000_000, 16), (9_000_000, 1), (50_000_000, 1)])
+def test_a_task_has_many_small_files_or_few_large_ones(tmp_path, monkeypatch, size, expected):
+    """1,000 files for two workers: 16 tasks for each at least, and about 16 MiB a task."""
+    names = [f"{index}.png" for index in range(1000)]
+    for name in names:
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, size)
+    asked = []
+
+    class ACluster(Cluster):
+        @contextlib.contextmanager
+        def connected(self):
+            yield 2
+
+    def passed(job, names, together, *others, alone):
+        asked.append(together)
+        yield pa.Table.from_pylist([{"path": name, "outcome": "written", "name": os.fsencode(name)} for name in names], schema)
+
+    schema = pa.schema([*FIELDS, ("name", pa.binary())])
+    monkeypatch.setattr("isthmus.cluster.run._passed", passed)
+    out = Store.at(tmp_path / "out")
+    written = run_job(Job(out=out, odd=""), open_data(tmp_path), Manifest(out, "", {}), ACluster(address="local[2]"), resume=False)
+    assert (written.count, asked) == (1000, [expected])
 
 
 def test_mistakes_get_a_sentence(folder, tmp_path, run):

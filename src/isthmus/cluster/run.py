@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -19,11 +20,14 @@ from isthmus.datasets import Rewritten, Skipped
 from isthmus.datasets.base import OnProgress
 from isthmus.datasets.folder import Folder
 from isthmus.datasets.rewriting import of_one_file
-from isthmus.errors import Interrupted, IsthmusError, one_line, printable
+from isthmus.errors import DataError, Interrupted, IsthmusError, one_line, printable
 from isthmus.storage.atomic import resumable
 
-MOST_TOGETHER, TASKS_PER_WORKER = 32, 16
-"""Files that a worker gets at once: at most, and so few that each worker gets as many tasks as this."""
+MOST_TOGETHER, BYTES_TOGETHER, TASKS_PER_WORKER = 512, 16 << 20, 16
+"""Files that a worker gets at once: at most, and about so many bytes, and so few that each worker gets as many tasks as this."""
+
+LOOKED_AT = 15
+"""Files whose sizes tell how large the others are."""
 
 ROUND, ROUND_PER_WORKER = 100_000, 2_000
 """Files of one Ray dataset, at least and for each worker: what Ray keeps of its tasks then does not grow with the files."""
@@ -129,7 +133,7 @@ def run(
     unread, skipped = folder.unread(), list[Skipped]()
     try:
         with cluster.connected() as workers:
-            for rows in _rows(job, left, workers, cluster):
+            for rows in _rows(job, left, _typical_size(folder, left), workers, cluster):
                 for reason in rows.filter(pa.compute.equal(rows["outcome"], STOPPED))["reason"].to_pylist():
                     raise IsthmusError(reason)
                 manifest.add(rows)
@@ -149,12 +153,30 @@ def run(
     return Rewritten(count, (*unread, *skipped), there)
 
 
-def _rows(job: Job, names: Sequence[str], workers: int, cluster: Cluster) -> Iterator[Any]:
-    """Yield the rows of all names, each name once, a few at a time, in the order in which they get done."""
+def _typical_size(folder: Folder, names: Sequence[str]) -> int:
+    """Return the bytes of a file of median size, from a few of them."""
+    sizes = []
+    for name in names[:: len(names) // LOOKED_AT + 1]:
+        with contextlib.suppress(DataError):  # the workers say it
+            sizes.append(folder.store.size(name))
+    return sorted(sizes)[len(sizes) // 2] if sizes else 0
+
+
+def _rows(job: Job, names: Sequence[str], size: int, workers: int, cluster: Cluster) -> Iterator[Any]:
+    """Yield the rows of all names, each name once, a few at a time, in the order in which they get done.
+
+    Args:
+        job: What is done.
+        names: Of the files.
+        size: Bytes of a typical one.
+        workers: For how many there is room.
+        cluster: Where they are.
+    """
     length = max(ROUND, ROUND_PER_WORKER * workers)
+    most = max(1, min(MOST_TOGETHER, BYTES_TOGETHER // max(1, size)))
     for start in range(0, len(names), length):
         some = names[start : start + length]
-        together = max(1, min(MOST_TOGETHER, len(some) // (TASKS_PER_WORKER * workers)))
+        together = max(1, min(most, len(some) // (TASKS_PER_WORKER * workers)))
         missing = set(some)
         for again in (False, True):
             if missing:

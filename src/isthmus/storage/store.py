@@ -97,6 +97,16 @@ class Store:
                 file.seek(start)
                 return file.read(-1 if end is None else end - start)
 
+    def size(self, name: str | Path) -> int:
+        """Return how many bytes a file has.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        whole = self.name_of(name)
+        with self._reading(whole):
+            return int(self._system().size(self._path(name)) if self.is_remote else Path(whole).stat().st_size)
+
     @contextlib.contextmanager
     def open(self, name: str | Path) -> Iterator[BinaryIO]:
         """Open a file to read in it; of a URL, what is read is fetched, in blocks.
