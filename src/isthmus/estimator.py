@@ -80,6 +80,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """Training time instead of epochs: 90s, 10m or 1h."""
     batch_size: int | None = None
     """Rows per step (dense 100, conv 50)."""
+    optimizer: str | None = None
+    """Optimizer: adam or muon."""
     learning_rate: float | None = None
     """Peak learning rate in `fit` (0.01), constant in `partial_fit` (0.003)."""
     schedule: str = "one-cycle"

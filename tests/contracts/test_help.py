@@ -12,7 +12,7 @@ from isthmus.networks import NETWORKS
 from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import LOSSES
 from isthmus.recipes import PRESETS
-from isthmus.recipes.recipe import PRECISIONS, SCHEDULES
+from isthmus.recipes.recipe import OPTIMIZERS, PRECISIONS, SCHEDULES
 from isthmus.recipes.tasks import TASKS
 
 NAMED = {
@@ -21,6 +21,7 @@ NAMED = {
     "--model": NETWORKS,
     "--loss": LOSSES,
     "--code-kind": BOTTLENECKS,
+    "--optimizer": OPTIMIZERS,
     "--schedule": SCHEDULES,
     "--precision": PRECISIONS,
     "--device": DEVICES,

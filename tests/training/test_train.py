@@ -237,10 +237,10 @@ def test_tensorboards_files_are_written_if_asked(digits, tmp_path):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"code_kind": "gaussian", "prepare": "binarize", "beta_warm_up": 0.9},
-        {"code_kind": "invariant", "task": "describe", "decoder_hidden": (20,)},
+        {"code_kind": "gaussian", "prepare": "binarize", "beta_warm_up": 0.9, "optimizer": "adam"},
+        {"code_kind": "invariant", "task": "describe", "decoder_hidden": (20,), "optimizer": "muon"},
     ],
-    ids=["gaussian", "invariant"],
+    ids=["gaussian, by Adam", "invariant, by Muon"],
 )
 def test_a_code_of_chance_resumed_within_an_epoch_equals_uninterrupted(fields, tmp_path, small_digits, watching):
     class Cut(Exception):  # noqa: N818  # not an error of ours

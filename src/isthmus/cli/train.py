@@ -32,7 +32,7 @@ from isthmus.recipes import Recipe
 GROUPS = {
     "Task": ("task", "noise", "factor", "corruption", "prepare"),
     "Network": ("model", "code", "hidden", "decoder_hidden", "code_kind", "beta", "beta_warm_up", "loss"),
-    "Schedule": ("epochs", "budget", "batch_size", "learning_rate", "schedule", "warm_up", "ema", "clip"),
+    "Schedule": ("epochs", "budget", "batch_size", "optimizer", "learning_rate", "schedule", "warm_up", "ema", "clip"),
     "Images": ("size", "patch"),
     "Reproducibility": ("precision", "seed"),
 }

@@ -50,6 +50,8 @@ class Architecture:
     """Default images per step; None for as many as have `batch_pixels`."""
     batch_pixels: int = 1 << 16
     """Pixels per step, where no number of images is given."""
+    optimizer: str = "adam"
+    """Default optimizer."""
     learning_rate: float
     """Default peak learning rate."""
     chunk_pixels: int = 1 << 16

@@ -29,7 +29,9 @@ class ChapterModel:
 
     def as_in_the_book(self) -> Recipe:
         """Return the recipe with the book's schedule."""
-        return replace(self.recipe, epochs=self.book_epochs, batch_size=200, learning_rate=1e-3, schedule="constant")
+        return replace(
+            self.recipe, epochs=self.book_epochs, batch_size=200, optimizer="adam", learning_rate=1e-3, schedule="constant"
+        )
 
 
 CHAPTER = {

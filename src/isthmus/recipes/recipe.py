@@ -14,6 +14,7 @@ from isthmus.networks.bottlenecks import BOTTLENECKS
 from isthmus.networks.losses import COLOR_LOSSES, LOSSES
 from isthmus.recipes.photographs import corruption_for
 
+OPTIMIZERS = ("adam", "muon")
 SCHEDULES = ("one-cycle", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 DEFAULT_EPOCHS = 10
@@ -73,6 +74,8 @@ class Recipe:
     """Training time instead of epochs: 90s, 10m or 1h. The schedule is stretched over it."""
     batch_size: int | None = None
     """Images per step (dense 100, conv 50, photographic as many as have 65,536 pixels)."""
+    optimizer: str | None = None
+    """Optimizer: adam (photographic and global), or muon (dense and conv), whose steps turn all directions equally far."""
     learning_rate: float | None = None
     """Peak learning rate (0.01; photographic 0.001)."""
     schedule: str = "one-cycle"
@@ -146,6 +149,7 @@ class Recipe:
             ("model", self.model, NETWORKS),
             ("loss", self.loss, LOSSES),
             ("kind of code", self.code_kind, BOTTLENECKS),
+            ("optimizer", self.optimizer, dict.fromkeys(OPTIMIZERS)),
             ("schedule", self.schedule, dict.fromkeys(SCHEDULES)),
             ("precision", self.precision, dict.fromkeys(PRECISIONS)),
         ):
@@ -186,6 +190,7 @@ class Recipe:
             "hidden": hidden,
             "decoder_hidden": hidden[::-1] if self.decoder_hidden is None else tuple(map(index, self.decoder_hidden)),
             "batch_size": batch_size if batch_size is None else index(batch_size),
+            "optimizer": self.optimizer or architecture.optimizer,
             "learning_rate": architecture.learning_rate if self.learning_rate is None else self.learning_rate,
             "patch": index(patch),
             "epochs": (None if self.budget else DEFAULT_EPOCHS) if self.epochs is None else index(self.epochs),

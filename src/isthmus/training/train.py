@@ -57,6 +57,7 @@ def train(
     epochs: int | None = None,
     budget: str | None = None,
     batch_size: int | None = None,
+    optimizer: str | None = None,
     learning_rate: float | None = None,
     schedule: str | None = None,
     warm_up: float | None = None,

@@ -31,6 +31,7 @@ from isthmus.storage.run_dir import Run, compare
 from isthmus.training.batches import make_batches
 from isthmus.training.callbacks import Callback, TrainingProgress
 from isthmus.training.distributed import Processes, is_first
+from isthmus.training.optimizers import OPTIMIZERS
 from isthmus.training.remembering import compare_later, gain
 from isthmus.training.schedules import SCHEDULES
 from isthmus.training.stopping import StopRequest
@@ -107,10 +108,10 @@ class Trainer:
         self.fabric = self.processes.fabric
         if self.processes.count > 1 and self.model.bottleneck.views > 1:
             raise UsageError(f"A code of the kind {recipe.code_kind} compares all images of a batch. Train it with `devices=1`.")
-        self.adam = torch.optim.Adam(
-            self.model.network.parameters(), lr=recipe.learning_rate or 0.0, betas=SCHEDULES[recipe.schedule].betas, fused=True
+        self.unwrapped = OPTIMIZERS[recipe.optimizer or ""](
+            self.model.network.parameters(), lr=recipe.learning_rate or 0.0, betas=SCHEDULES[recipe.schedule].betas
         )
-        wrapped, self.optimizer = self.fabric.setup(self.model.network, self.adam, move_to_device=False)
+        wrapped, self.optimizer = self.fabric.setup(self.model.network, self.unwrapped, move_to_device=False)
         wrapped.mark_forward_method("training_pass")
         self.network = wrapped if self.processes.count > 1 else self.model.network  # one needs no wrapper's 20 microseconds
         self.dataset = dataset
@@ -245,8 +246,8 @@ class Trainer:
     def checkpoint(self, run: Run) -> None:
         """Write everything that `resume` needs."""
         tensors = {f"network.{name}": tensor for name, tensor in self.model.network.state_dict().items()}
-        for index, memory in enumerate(self.adam.state[p] for p in self.model.network.parameters()):
-            tensors |= {f"adam.{index}.{name}": tensor for name, tensor in memory.items()}
+        for index, memory in enumerate(self.unwrapped.state[p] for p in self.model.network.parameters()):
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in memory.items()}
         if self.averaged:
             tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.module.state_dict().items()}
         about = {"recipe": self.recipe.to_json(), "data": self.model.info.data, "state": vars(self.state)}
@@ -268,8 +269,8 @@ class Trainer:
         compare({**about["data"], "title": ""}, {**self.model.info.data, "title": ""}, "data")  # they may have been moved
         self.model.network.load_state_dict({name: tensors[f"network.{name}"] for name in self.model.network.state_dict()})
         for index, parameter in enumerate(self.model.network.parameters()):
-            memory = {name.split(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"adam.{index}.")}
-            self.adam.state[parameter] = {
+            memory = {name.split(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"optimizer.{index}.")}
+            self.unwrapped.state[parameter] = {
                 name: torch.empty_like(parameter).copy_(tensor) if tensor.dim() else tensor for name, tensor in memory.items()
             }
         self.loss_sum.copy_(tensors["loss_sum"])
@@ -293,7 +294,7 @@ class Trainer:
             "epoch": state.epoch,
             "step": state.step,
             "seconds": round(state.seconds, 3),
-            "rate": self.adam.param_groups[0]["lr"],
+            "rate": self.unwrapped.param_groups[0]["lr"],
             "train_loss": loss,
             "held_out_loss": validation,
         }
@@ -339,7 +340,7 @@ class Trainer:
             seconds=state.seconds,
             loss=loss,
             validation=validation,
-            learning_rate=self.adam.param_groups[0]["lr"],
+            learning_rate=self.unwrapped.param_groups[0]["lr"],
             preview=self._preview,
         )
 
@@ -365,7 +366,7 @@ class Trainer:
     def _set_rate(self, share: float) -> None:
         if self.recipe.schedule == "constant":
             return
-        schedule, group = SCHEDULES[self.recipe.schedule], self.adam.param_groups[0]
+        schedule, group = SCHEDULES[self.recipe.schedule], self.unwrapped.param_groups[0]
         rate, beta = schedule.course(share, self.recipe.warm_up)
         group["lr"] = (self.recipe.learning_rate or 0.0) * rate
         group["betas"] = (beta, schedule.betas[1])
