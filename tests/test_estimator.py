@@ -296,7 +296,7 @@ def test_an_integer_is_the_seed_and_none_is_chance(table):
 def test_a_recipes_errors_pass_through(table):
     with pytest.raises(isthmus.UsageError, match=r"Unknown loss 'bcee'\. Did you mean 'bce'\?"):
         Autoencoder(loss="bcee").fit(table)
-    with pytest.raises(isthmus.UsageError, match="epochs must be 1 or more, not -1"):
+    with pytest.raises(isthmus.UsageError, match="epochs must be above 0, not -1"):
         Autoencoder(epochs=-1).fit(table)
     with pytest.raises(isthmus.UsageError, match="A field of the recipe has the wrong type: 'float' object cannot be"):
         Autoencoder(code=2.5).fit(table)

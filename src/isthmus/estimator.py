@@ -74,7 +74,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """Share of the training over which that weight rises from 0 to beta."""
     loss: str | None = None
     """Loss: bce (cross-entropy, the default), mse (squared error), psnr or l1 (absolute error)."""
-    epochs: int | None = None
+    epochs: float | None = None
     """Passes over the data: 10, unless there is a budget."""
     budget: str | None = None
     """Training time instead of epochs: 90s, 10m or 1h."""

@@ -71,7 +71,7 @@ def test_the_module_is_the_command(start):
     [
         (("train", "digits", "--out", "m.safetensors", "--epohcs", "3"), "Unknown option: --epohcs. Did you mean --epochs?"),
         (("trian", "digits"), 'Unknown command "trian". Did you mean "train"?'),
-        (("train", "digits", "--out", "m.safetensors", "--epochs", "many"), 'unable to convert "many" into int'),
+        (("train", "digits", "--out", "m.safetensors", "--epochs", "many"), 'unable to convert "many" into float'),
         (("train", "digits"), "requires an argument"),
         (("train", "digits", "--out", "m.safetensors", "--model", "dnese"), "Unknown model 'dnese'. Did you mean 'dense'?"),
         (("train", "digits", "--out", "m.safetensors", "--recipe", "vea"), "Unknown recipe 'vea'. Did you mean 'vae'? There are: "),

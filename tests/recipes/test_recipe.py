@@ -30,7 +30,7 @@ def test_all_unfit_values_are_told_at_once():
     assert refusal(code=-1, hidden=(8, 0), epochs=-2, batch_size=-5, learning_rate=11, size=(0, 5), seed=-1) == (
         "code must be 1 or more, not -1. "
         "hidden must be at most 64 numbers, each 1 or more, not (8, 0). "
-        "epochs must be 1 or more, not -2. "
+        "epochs must be above 0, not -2. "
         "batch_size must be 1 or more, not -5. "
         "learning_rate must be above 0 and at most 10, not 11. "
         "size must be two numbers from 1 up, height and width, not (0, 5). "

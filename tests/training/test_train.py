@@ -104,6 +104,15 @@ def test_a_budget_ends_the_training_and_stretches_the_schedule(digits, monkeypat
     assert model.info.history[-1]["rate"] < 0.001
 
 
+def test_a_part_of_an_epoch_is_trained_with_the_whole_schedule(small_digits):
+    model = isthmus.train(small_digits, batch_size=20, **{**WEIGHTS, "epochs": 1.25})
+    assert [(one["epoch"], one["step"]) for one in model.info.history] == [(1, 9), (2, 12)]  # 12 of 11.25 steps; 180 images
+    assert 0 < model.info.history[-1]["rate"] < 1e-3
+    assert isthmus.Recipe(epochs=2.0).to_json()["epochs"] == 2
+    with pytest.raises(isthmus.UsageError, match="above 0, not nan"):
+        isthmus.Recipe(epochs=math.nan)
+
+
 def test_whoever_watches_sees_every_epoch(digits, watching):
     moments = []
     isthmus.train(digits, callbacks=watching(moments.append), **WEIGHTS)

@@ -68,8 +68,8 @@ class Recipe:
     """Loss: bce (cross-entropy, the textbook's), mse (squared error), psnr (log of each image's squared error), l1 (absolute
     error), and of the colors alone: ab (squared error; colorize), ab-huber, ab-bins (cross-entropy among 99 colors) or
     ab-mixed (both)."""
-    epochs: int | None = None
-    """Passes over the training set: 10, unless there is a budget."""
+    epochs: float | None = None
+    """Passes over the training set: 10, unless there is a budget. A large one may need but a part of a pass, such as 0.5."""
     budget: str | None = None
     """Training time instead of epochs: 90s, 10m or 1h. The schedule is stretched over it."""
     batch_size: int | None = None
@@ -193,7 +193,7 @@ class Recipe:
             "optimizer": self.optimizer or architecture.optimizer,
             "learning_rate": architecture.learning_rate if self.learning_rate is None else self.learning_rate,
             "patch": index(patch),
-            "epochs": (None if self.budget else DEFAULT_EPOCHS) if self.epochs is None else index(self.epochs),
+            "epochs": (None if self.budget else DEFAULT_EPOCHS) if self.epochs is None else _whole(self.epochs),
         }
 
     def _invalid_values(self, completed: dict[str, Any]) -> list[str]:
@@ -205,7 +205,7 @@ class Recipe:
             "code": (1 <= values["code"] <= 1 << 20, "1 or more"),
             "hidden": (len(hidden) <= 64 and all(1 <= width <= 1 << 20 for width in hidden), "at most 64 numbers, each 1 or more"),
             "decoder_hidden": (mirrors or as_many, f"as many numbers as hidden has ({len(hidden)}), each 1 or more"),
-            "epochs": (self.epochs is None or 1 <= self.epochs <= 1_000_000, "1 or more"),
+            "epochs": (self.epochs is None or 0 < self.epochs <= 1_000_000, "above 0"),
             "budget": (self.budget is None or (self.budget_seconds or 0) > 0, "a time such as 90s, 10m or 1h"),
             "batch_size": (self.batch_size is None or 1 <= self.batch_size <= 1 << 20, "1 or more"),
             "learning_rate": (0 < values["learning_rate"] <= 10, "above 0 and at most 10"),
@@ -227,3 +227,8 @@ class Recipe:
                 f'{", ".join(COLOR_LOSSES)}; `task="colorize"` sets one.'
             )
         return problems
+
+
+def _whole(number: float) -> float:
+    """Return a number as an integer, if it is one."""
+    return float(number) if number % 1 else int(number)

@@ -54,7 +54,7 @@ def train(
     beta: float | None = None,
     beta_warm_up: float | None = None,
     loss: str | None = None,
-    epochs: int | None = None,
+    epochs: float | None = None,
     budget: str | None = None,
     batch_size: int | None = None,
     optimizer: str | None = None,
