@@ -81,9 +81,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     batch_size: int | None = None
     """Rows per step (dense 100, conv 50)."""
     optimizer: str | None = None
-    """Optimizer: adam or muon."""
+    """Optimizer: adam (dense), or muon (conv), which needs fewer epochs; its steps are slow where a layer has hundreds of units."""
     learning_rate: float | None = None
-    """Peak learning rate in `fit` (0.01), constant in `partial_fit` (0.003)."""
+    """Peak learning rate in `fit` (dense 0.01, conv 0.03), constant in `partial_fit` (three tenths of it)."""
     schedule: str = "one-cycle"
     """Learning rate schedule: one-cycle (up, then down to nothing) or constant."""
     warm_up: float = 0.25

@@ -134,8 +134,7 @@ def restore_pictures(
     """
     store = Store.at(out)
     folder = folder_of(source, store)
-    places = {name: place.as_posix() for name, place in folder.places(Path()).items()}
-    changed = {name: place for name, place in places.items() if Path(name) != Path(place)}
+    changed = {name: place.as_posix() for name, place in folder.places(Path()).items() if Path(name) != place}
     job = _Pictures(how=how, folder=replace(folder, files=(), sidecars=(), others=()), out=store, places=changed)
     manifest, told = Manifest(store, MANIFEST, {}), Told()
 

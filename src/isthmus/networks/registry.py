@@ -52,8 +52,8 @@ class Architecture:
     """Pixels per step, where no number of images is given."""
     optimizer: str = "adam"
     """Default optimizer."""
-    learning_rate: float
-    """Default peak learning rate."""
+    learning_rates: dict[str, float]
+    """Default peak learning rate with each optimizer."""
     chunk_pixels: int = 1 << 16
     """Pixels of small images that go through it at once: what they become inside still fits a processor's cache."""
     fixed_bytes: int = 96 << 20
@@ -75,7 +75,7 @@ NETWORKS: Registry[Architecture] = Registry(
             any_size=False,
             bfloat16=False,
             batch_size=100,
-            learning_rate=1e-2,
+            learning_rates={"adam": 1e-2, "muon": 3e-2},
         ),
         "conv": Architecture(
             summary="convolutions, pooling and upsampling; any image size",
@@ -86,7 +86,8 @@ NETWORKS: Registry[Architecture] = Registry(
             any_size=True,
             bfloat16=True,
             batch_size=50,
-            learning_rate=1e-2,
+            optimizer="muon",
+            learning_rates={"adam": 1e-2, "muon": 3e-2},
         ),
         "photographic": Architecture(
             summary="residual convolutions that correct what they see, with detail around the code; any image size",
@@ -99,7 +100,7 @@ NETWORKS: Registry[Architecture] = Registry(
             bfloat16=True,
             code_kind="linear",
             loss="mse",
-            learning_rate=1e-3,
+            learning_rates={"adam": 1e-3, "muon": 1e-3},
             chunk_pixels=1 << 13,
             patch=128,
         ),
@@ -117,7 +118,7 @@ NETWORKS: Registry[Architecture] = Registry(
             code_kind="linear",
             loss="ab-mixed",
             batch_size=16,
-            learning_rate=8e-4,
+            learning_rates={"adam": 8e-4, "muon": 8e-4},
             chunk_pixels=1 << 13,
             fixed_bytes=320 << 20,
             patch=160,

@@ -1,6 +1,6 @@
 """The textbook chapter's three autoencoders: its architectures, with our schedule or with its own.
 
-The book's schedule is Adam at 1e-3, batch 200, for 20, 20 and 100 epochs. Ours takes smaller batches at a higher rate that
+The book's schedule is Adam at 1e-3, batch 200, for 20, 20 and 100 epochs. Ours is Muon in small batches, at a higher rate that
 rises and falls once, and needs a fraction of the epochs (docs/experiments.md has what was tried).
 
 Source: Menshawy (2018), Deep Learning By Example, Packt, chapter 13.
@@ -37,7 +37,7 @@ class ChapterModel:
 CHAPTER = {
     "dense": ChapterModel(
         title="Dense",
-        recipe=Recipe(model="dense", code=32, hidden=(), epochs=12, batch_size=160, learning_rate=3e-2, warm_up=0.3),
+        recipe=Recipe(model="dense", code=32, hidden=(), epochs=12, batch_size=200, optimizer="muon", learning_rate=5e-2),
         book_epochs=20,
         book_loss=0.0926,
         parameters=50_992,
@@ -45,7 +45,7 @@ CHAPTER = {
     ),
     "convolutional": ChapterModel(
         title="Convolutional",
-        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=6, learning_rate=2e-2),
+        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=4, learning_rate=3e-2),
         book_epochs=20,
         book_loss=0.1010,
         parameters=4_385,
@@ -53,7 +53,7 @@ CHAPTER = {
     ),
     "denoising": ChapterModel(
         title="Denoising",
-        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=10, learning_rate=6e-3),
+        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=6, learning_rate=2e-2),
         book_epochs=100,
         book_loss=0.0998,
         parameters=30_689,

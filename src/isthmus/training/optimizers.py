@@ -39,9 +39,9 @@ class Muon(torch.optim.Adam):
                 if not memory:
                     memory["momentum"] = torch.zeros_like(parameter)
                 memory["momentum"].lerp_(gradient, 1 - beta)
-                step = gradient.lerp_(memory["momentum"], beta).flatten(1)  # Nesterov's
-                rate = group["lr"] * AS_LARGE_AS_ADAMS * math.sqrt(max(step.shape))
-                parameter.sub_(orthogonal(step).view_as(parameter), alpha=rate)
+                matrix = gradient.lerp_(memory["momentum"], beta).flatten(1)  # Nesterov's
+                rate = group["lr"] * AS_LARGE_AS_ADAMS * math.sqrt(max(matrix.shape))
+                parameter.sub_(orthogonal(matrix).reshape(parameter.shape), alpha=rate)
                 parameter.grad = None
         return super().step(closure)
 
@@ -49,7 +49,7 @@ class Muon(torch.optim.Adam):
 def orthogonal(matrix: Tensor) -> Tensor:
     """Return a matrix with the same singular vectors, and singular values between 0.7 and 1.2, but for those near 0.
 
-    Newton and Schulz's iteration, of the products of the shorter side's vectors alone: the matrix is multiplied once.
+    Newton and Schulz's iteration, on the products of the shorter side's vectors alone: the matrix itself is multiplied twice.
 
     Args:
         matrix: `(rows, columns)`.
@@ -60,11 +60,12 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.mT).mT
-    matrix = matrix / (matrix.norm() + 1e-12)
-    first, third, fifth = COEFFICIENTS
     products = matrix @ matrix.mT
+    length = products.trace().sqrt_().add_(1e-12)
+    products = products / length.square()
     one = torch.eye(len(products), dtype=matrix.dtype, device=matrix.device)
-    applied = one
+    first, third, fifth = COEFFICIENTS
+    applied = one / length
     for _ in range(ITERATIONS):
         factor = torch.addmm(products, products, products, beta=third, alpha=fifth).add_(one, alpha=first)
         applied = factor @ applied
