@@ -13,7 +13,7 @@ from isthmus.model import Model
 from isthmus.networks import build
 from isthmus.networks.base import NetworkSpec
 from isthmus.networks.bottlenecks import BOTTLENECKS
-from isthmus.networks.convolutional import Enlarging
+from isthmus.networks.convolutional import Enlarging, FewOutputs
 from isthmus.recipes.chapter import CHAPTER
 
 SPEC = NetworkSpec(image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(), decoder_hidden=(), bottleneck=BOTTLENECKS["relu"])
@@ -94,6 +94,21 @@ def test_a_model_describes_itself(dense):
     assert about["steps"] == 2 * 3
     assert len(about["history"]) == 2
     assert about["recipe"] == isthmus.Recipe(model="dense", epochs=2).complete().to_json()
+
+
+@pytest.mark.parametrize(("channels", "outputs"), [(9, 1), (32, 3), (8, 1)])
+@pytest.mark.parametrize("size", [(3, 4), (1, 1), (7, 5)])
+def test_few_outputs_are_those_of_a_convolution(size, channels, outputs, monkeypatch):
+    layer = FewOutputs(channels, outputs, 3, padding=1).double()
+    image = torch.randn(2, channels, *size, dtype=torch.float64).to(memory_format=torch.channels_last)
+    expected = layer(image)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(image), expected)
+        convolved = []
+        monkeypatch.setattr(nn.Conv2d, "forward", lambda self, x: convolved.append(x))
+        layer(image)
+    assert len(convolved) == (channels < 9 * outputs)
+    assert expected.requires_grad
 
 
 @pytest.mark.parametrize("size", [(3, 4), (1, 1), (7, 5)])
