@@ -208,7 +208,7 @@ def reproduce(
     out: Annotated[Path, Parameter(help="Folder for report.html, its figures, results.json and the models.")],
     quick: Annotated[bool, Parameter(help="Train on the 5,000 digits that ship, for a minute.", show_default=False)] = False,
     budget: Annotated[str | None, Parameter(help="Time for the three: five sixths of it train. With --quick 60s.")] = None,
-    as_in_the_book: Annotated[bool, Parameter(help="Use the book's schedule: 140 epochs, not 22.", show_default=False)] = False,
+    as_in_the_book: Annotated[bool, Parameter(help="Use the book's schedule: 140 epochs, not 23.", show_default=False)] = False,
     beyond: Annotated[bool, Parameter(help="Also train a better denoiser, an upscaler, an inpainter.", show_default=False)] = False,
     data_dir: DataDir = None,
     seed: Seed = 0,

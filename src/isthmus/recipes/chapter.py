@@ -45,7 +45,7 @@ CHAPTER = {
     ),
     "convolutional": ChapterModel(
         title="Convolutional",
-        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=4, learning_rate=3e-2),
+        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=5, learning_rate=2.5e-2),
         book_epochs=20,
         book_loss=0.1010,
         parameters=4_385,
