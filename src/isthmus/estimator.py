@@ -80,10 +80,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """Training time instead of epochs: 90s, 10m or 1h."""
     batch_size: int | None = None
     """Rows per step (dense 100, conv 50)."""
-    optimizer: str | None = None
-    """Optimizer: adam (dense), or muon (conv), which needs fewer epochs; its steps are slow where a layer has hundreds of units."""
+    optimizer: str = "adam"
+    """Optimizer: adam, or muon, which needs fewer epochs; its steps are slow where a layer has hundreds of units."""
     learning_rate: float | None = None
-    """Peak learning rate in `fit` (dense 0.01, conv 0.03), constant in `partial_fit` (three tenths of it)."""
+    """Peak learning rate in `fit` (0.01, with muon 0.03), constant in `partial_fit` (three tenths of it)."""
     schedule: str = "one-cycle"
     """Learning rate schedule: one-cycle (up, then down to nothing) or constant."""
     warm_up: float = 0.25

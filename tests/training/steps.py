@@ -17,7 +17,9 @@ from isthmus.training.trainer import Trainer
 
 RECIPES = {
     "dense": Recipe(model="dense", batch_size=10, learning_rate=0.01),
-    "conv, noise, mean over time": Recipe(model="conv", task="denoise", noise=0.3, hidden=(4, 4), batch_size=7, ema=0.9),
+    "conv, noise, mean over time": Recipe(
+        model="conv", task="denoise", noise=0.3, hidden=(4, 4), batch_size=7, ema=0.9, optimizer="muon"
+    ),
     "gaussian code, clipped": Recipe(model="dense", code_kind="gaussian", beta=1.0, clip=0.01, batch_size=9),
     "photographic": Recipe(model="photographic", task="repair", corruption="jpeg((10, 80))", hidden=(8,), code=8, batch_size=7),
     "global": Recipe(model="global", task="colorize", hidden=(4, 6, 8), code=6, batch_size=10),

@@ -50,8 +50,6 @@ class Architecture:
     """Default images per step; None for as many as have `batch_pixels`."""
     batch_pixels: int = 1 << 16
     """Pixels per step, where no number of images is given."""
-    optimizer: str = "adam"
-    """Default optimizer."""
     learning_rates: dict[str, float]
     """Default peak learning rate with each optimizer."""
     chunk_pixels: int = 1 << 16
@@ -86,7 +84,6 @@ NETWORKS: Registry[Architecture] = Registry(
             any_size=True,
             bfloat16=True,
             batch_size=50,
-            optimizer="muon",
             learning_rates={"adam": 1e-2, "muon": 3e-2},
         ),
         "photographic": Architecture(

@@ -45,7 +45,7 @@ CHAPTER = {
     ),
     "convolutional": ChapterModel(
         title="Convolutional",
-        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=5, learning_rate=2.5e-2),
+        recipe=Recipe(model="conv", code=8, hidden=(16, 8), epochs=5, optimizer="muon", learning_rate=2.5e-2),
         book_epochs=20,
         book_loss=0.1010,
         parameters=4_385,
@@ -53,7 +53,9 @@ CHAPTER = {
     ),
     "denoising": ChapterModel(
         title="Denoising",
-        recipe=Recipe(model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=6, learning_rate=2e-2),
+        recipe=Recipe(
+            model="conv", code=16, hidden=(32, 32), task="denoise", noise=0.5, epochs=6, optimizer="muon", learning_rate=2e-2
+        ),
         book_epochs=100,
         book_loss=0.0998,
         parameters=30_689,

@@ -22,9 +22,7 @@ _OF_PHOTOGRAPHS: dict[str, tuple[str, dict[str, Any]]] = {
 PRESETS: dict[str, Recipe] = {
     **{f"chapter-{name}": chapter.recipe for name, chapter in CHAPTER.items()},
     "dense-best": Recipe(model="dense", code=32, hidden=(1024, 512), code_kind="linear", epochs=20, learning_rate=2e-3),
-    "conv-best": Recipe(
-        model="conv", code=32, hidden=(16, 32, 64), code_kind="linear", epochs=10, optimizer="adam", learning_rate=5e-3
-    ),
+    "conv-best": Recipe(model="conv", code=32, hidden=(16, 32, 64), code_kind="linear", epochs=10, learning_rate=5e-3),
     "vae": Recipe(
         model="dense",
         code=50,
@@ -44,7 +42,6 @@ PRESETS: dict[str, Recipe] = {
         beta=10.0,
         epochs=14,
         batch_size=256,
-        optimizer="adam",
         learning_rate=2e-3,
     ),
     **{
