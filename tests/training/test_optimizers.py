@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from isthmus.recipes import Recipe
 from isthmus.training.optimizers import AS_LARGE_AS_ADAMS, OPTIMIZERS, Muon, orthogonal
 
 
@@ -49,6 +50,11 @@ def test_a_kernel_steps_as_a_matrix_and_a_vector_as_with_adam():
         expected = 0.1 * AS_LARGE_AS_ADAMS * math.sqrt(27) * orthogonal(0.1 * gradient + 0.9 * momentum)
         torch.testing.assert_close((before - kernel.detach()).flatten(1), expected)
     assert torch.equal(vector, same)
+
+
+def test_its_rate_is_three_times_adams_unless_given():
+    assert [Recipe(model="conv", **more).complete().learning_rate for more in ({}, {"optimizer": "muon"})] == [0.01, 0.03]
+    assert Recipe(model="conv", optimizer="muon", learning_rate=0.02).complete().learning_rate == 0.02
 
 
 def test_a_step_is_as_large_as_one_of_adam():

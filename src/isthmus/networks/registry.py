@@ -50,8 +50,8 @@ class Architecture:
     """Default images per step; None for as many as have `batch_pixels`."""
     batch_pixels: int = 1 << 16
     """Pixels per step, where no number of images is given."""
-    learning_rates: dict[str, float]
-    """Default peak learning rate with each optimizer."""
+    learning_rate: float
+    """Default peak learning rate, with Adam."""
     chunk_pixels: int = 1 << 16
     """Pixels of small images that go through it at once: what they become inside still fits a processor's cache."""
     fixed_bytes: int = 96 << 20
@@ -73,7 +73,7 @@ NETWORKS: Registry[Architecture] = Registry(
             any_size=False,
             bfloat16=False,
             batch_size=100,
-            learning_rates={"adam": 1e-2, "muon": 3e-2},
+            learning_rate=1e-2,
         ),
         "conv": Architecture(
             summary="convolutions, pooling and upsampling; any image size",
@@ -84,7 +84,7 @@ NETWORKS: Registry[Architecture] = Registry(
             any_size=True,
             bfloat16=True,
             batch_size=50,
-            learning_rates={"adam": 1e-2, "muon": 3e-2},
+            learning_rate=1e-2,
         ),
         "photographic": Architecture(
             summary="residual convolutions that correct what they see, with detail around the code; any image size",
@@ -97,7 +97,7 @@ NETWORKS: Registry[Architecture] = Registry(
             bfloat16=True,
             code_kind="linear",
             loss="mse",
-            learning_rates={"adam": 1e-3, "muon": 1e-3},
+            learning_rate=1e-3,
             chunk_pixels=1 << 13,
             patch=128,
         ),
@@ -115,7 +115,7 @@ NETWORKS: Registry[Architecture] = Registry(
             code_kind="linear",
             loss="ab-mixed",
             batch_size=16,
-            learning_rates={"adam": 8e-4, "muon": 8e-4},
+            learning_rate=8e-4,
             chunk_pixels=1 << 13,
             fixed_bytes=320 << 20,
             patch=160,
