@@ -12,6 +12,7 @@ import torch
 import isthmus
 from isthmus.datasets import open_data, train_and_test
 from isthmus.recipes import PRESETS
+from isthmus.report.tables import format_model
 from isthmus.storage import model_file
 from isthmus.storage.run_dir import Run
 from isthmus.training.schedules import one_cycle
@@ -108,6 +109,7 @@ def test_a_part_of_an_epoch_is_trained_with_the_whole_schedule(small_digits):
     model = isthmus.train(small_digits, batch_size=20, **{**WEIGHTS, "epochs": 1.25})
     assert [(one["epoch"], one["step"]) for one in model.info.history] == [(1, 9), (2, 12)]  # 12 of 11.25 steps; 180 images
     assert 0 < model.info.history[-1]["rate"] < 1e-3
+    assert "1.25 epochs, 12 steps" in format_model(model.describe())
     assert isthmus.Recipe(epochs=2.0).to_json()["epochs"] == 2
     with pytest.raises(isthmus.UsageError, match="above 0, not nan"):
         isthmus.Recipe(epochs=math.nan)

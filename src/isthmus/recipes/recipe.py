@@ -71,13 +71,13 @@ class Recipe:
     error), and of the colors alone: ab (squared error; colorize), ab-huber, ab-bins (cross-entropy among 99 colors) or
     ab-mixed (both)."""
     epochs: float | None = None
-    """Passes over the training set: 10, unless there is a budget. A large one may need but a part of a pass, such as 0.5."""
+    """Passes over the training set: 10, unless there is a budget. A part of a pass, such as 0.5, may do for a large one."""
     budget: str | None = None
     """Training time instead of epochs: 90s, 10m or 1h. The schedule is stretched over it."""
     batch_size: int | None = None
     """Images per step (dense 100, conv 50, photographic as many as have 65,536 pixels)."""
     optimizer: str = "adam"
-    """Optimizer: adam, or muon, which needs fewer epochs; its steps are slow where a dense layer has hundreds of units."""
+    """Optimizer: adam, or muon, which needed fewer epochs on digits, and is slow where a dense layer has hundreds of units."""
     learning_rate: float | None = None
     """Peak learning rate (0.01; photographic 0.001; with muon three times as high)."""
     schedule: str = "one-cycle"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,6 +166,7 @@ def _model_facts(about: dict[str, Any]) -> dict[str, str]:
     size = " x ".join(map(str, about["image_shape"][1:]))
     squares, color = about["trained_on_patches"], _color(about["image_shape"][0])
     other = f"{size} pixels, {color}, {'or any' if about['any_size'] else 'no'} other size"
+    passes = min(len(history), recipe.get("epochs") or math.inf)
     return {
         "trained to undo": f"{recipe['corruption']} ({recipe['task']})",
         "model": f"{recipe['model']}, hidden {hidden}, code {recipe['code']} ({recipe['code_kind']})",
@@ -172,7 +174,7 @@ def _model_facts(about: dict[str, Any]) -> dict[str, str]:
         "images": f"of any size, {color}; trained on patches of {size} pixels" if squares else other,
         f"code of {'a patch' if squares else 'an image'}": f"{about['code_numbers']} numbers for {about['image_numbers']}",
         "training set": f"{about['data']['title']}, {about['data']['shape'][0]:,} images" if about["data"] else "",
-        "trained": f"{len(history)} epochs, {about['steps']:,} steps, {about['train_seconds']:.1f} s" if history else "",
+        "trained": f"{passes:g} epochs, {about['steps']:,} steps, {about['train_seconds']:.1f} s" if history else "",
         "loss": f"{recipe['loss']}: training {last['train_loss']:.4f}{held_out}" if last else "",
     }
 

@@ -21,7 +21,7 @@ class Muon(torch.optim.Adam):
     """Adam for vectors; for matrices, and kernels as matrices of one row for each output, orthogonal steps.
 
     The momentum of a matrix's gradient has a few large singular values. A step along the nearest matrix whose singular values are
-    all equal learns from the others, too: a convolutional autoencoder needs half of Adam's epochs or fewer (docs/experiments.md).
+    all equal learns from the others, too: an autoencoder of digits needs half of Adam's epochs or fewer (docs/experiments.md).
 
     Source: Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks.
     """
