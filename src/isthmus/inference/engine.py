@@ -19,11 +19,12 @@ from isthmus.errors import DataError, Interrupted, UsageError, lookup
 from isthmus.imaging.arrays import Array, Window, to_unit
 from isthmus.imaging.bicubic import CUBIC_RADIUS
 from isthmus.inference.device import give_back_memory, keep_freed_memory, memory_errors
-from isthmus.inference.tiling import Tile, tiles
+from isthmus.inference.tiling import Tile, rounded_up, spans, tiles
 from isthmus.networks import Architecture, build
 from isthmus.networks.base import Detail, Network, NetworkSpec
 from isthmus.networks.bottlenecks import BOTTLENECKS, Bottleneck
 from isthmus.networks.losses import LOSSES, Loss
+from isthmus.networks.strips import Strips
 from isthmus.recipes import Recipe
 from isthmus.recipes.degradation import Degradation
 
@@ -39,10 +40,14 @@ TILE_BYTES = 700
 COPIES = 4
 """Of a picture's pixels and of the result's, at most: read, in the network's order, as it fills, and as the format codes it."""
 
-STRIP_PIXELS = 1 << 21
+SHRUNK_PIXELS = 1 << 21
 """Pixels that are shrunk at once of a picture that the network sees whole."""
 
+STRIP_ROWS, STRIP_PIXELS = 7 / 32, 1 / 2
+"""Rows of a strip, as a share of a tile's, and its pixels; with what is kept between strips, it takes about as much memory."""
+
 Index = tuple[slice, ...]
+See = Callable[[Tensor], Tensor]
 ALL = slice(None)
 WHOLE = Tile((ALL, ALL), (ALL, ALL), (ALL, ALL))
 
@@ -151,6 +156,9 @@ class Engine:
         step = self.chunk_length((size[0] * scale, size[1] * scale))
         for start in range(0, len(images), step):
             chosen = slice(start, start + step)
+            if self.network.takes_strips and not self_ensemble and max(size) * scale > side:
+                yield from self._in_strips(images, beside, chosen, see, scale, side, images if given is None else given)
+                continue
             whole = None
             if self.architecture.working_size:
                 whole = self.outputs(self._small(images, beside, chosen, see), self_ensemble=self_ensemble)
@@ -161,8 +169,40 @@ class Engine:
                 image = self.image(output, self.pixels(seen), None if whole is None else Window(size, tile.window))
                 shown = seen if given is None or given is images else see(self._degraded(given, beside, chosen, tile.window))
                 yield (chosen, ALL, *outer), self.pixels(shown)[(ALL, ALL, *inner)], image[(ALL, ALL, *inner)]
-        if max(size) > side:
+        if max(size) * scale > side:
             give_back_memory()
+
+    def _in_strips(
+        self, images: Array, beside: Array | None, chosen: slice, see: See, scale: int, side: int, given: Array
+    ) -> Iterator[tuple[Index, Tensor, Tensor]]:
+        """Yield what `restored` does, of a network that takes strips: each band of columns from top to bottom."""
+        margin = CUBIC_RADIUS if scale > 1 else 0
+        radius, stride = math.ceil(self.network.receptive_radius / scale) + margin, self.network.stride
+        length = rounded_up(max(round(side * STRIP_ROWS), self.network.receptive_radius + 1), stride)
+        width = max(side, round(side**2 * STRIP_PIXELS) // length) // scale
+        height = images.shape[2] * scale
+
+        def seen(of: Array, columns: slice, first: int, stop: int) -> Tensor:
+            """Return some rows, as the network counts them."""
+            top, bottom = max(0, first // scale - margin), math.ceil(stop / scale) + margin
+            rows = see(self._degraded(of, beside, chosen, (slice(top, bottom), columns)))
+            return rows[:, :, first - top * scale : stop - top * scale]
+
+        for window, inner, outer in spans(images.shape[3], width, radius, stride):
+            strips, done = Strips(), 0
+            for first in range(0, height, length):
+                strips.last = first + length >= height
+                strip = seen(images, window, first, min(first + length, height))
+                with self.at_inference():
+                    strip = strip.contiguous(memory_format=torch.channels_last)
+                    output = self.network.strip(strip, height - done, strips)
+                there = slice(done, done + output.shape[2])
+                done = there.stop
+                before = seen(images, window, there.start, there.stop)
+                image = self.image(output, self.pixels(before))
+                shown = before if given is images else seen(given, window, there.start, there.stop)
+                part = (ALL, ALL, ALL, _times(inner, scale))
+                yield (chosen, ALL, there, _times(outer, scale)), self.pixels(shown)[part], image[part]
 
     def _result_bytes(self, images: Array, scale: int) -> int:
         """Return how many bytes the result of some images takes."""
@@ -190,13 +230,13 @@ class Engine:
         told = self.floats(beside[(chosen if len(beside) > 1 else ALL, ALL, *window)])
         return torch.cat([values, told.expand(len(values), -1, -1, -1)], 1)
 
-    def _small(self, images: Array, beside: Array | None, chosen: slice, see: Callable[[Tensor], Tensor]) -> Tensor:
+    def _small(self, images: Array, beside: Array | None, chosen: slice, see: See) -> Tensor:
         """Return what is seen of some images, shrunk a whole number of times, to twice the working size or more."""
         height, width = images.shape[2:]
         factor = max(1, min(height, width) // (2 * self.architecture.working_size))
         if factor == 1:
             return see(self._degraded(images, beside, chosen))
-        step = max(1, STRIP_PIXELS // (width * factor)) * factor
+        step = max(1, SHRUNK_PIXELS // (width * factor)) * factor
         strips = (see(self._degraded(images, beside, chosen, (slice(top, top + step), ALL))) for top in range(0, height, step))
         return torch.cat([functional.avg_pool2d(strip, factor, ceil_mode=True) for strip in strips], 2)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from isthmus.networks.bottlenecks import Bottleneck
+from isthmus.networks.strips import Strips
 
 Detail: TypeAlias = tuple[Tensor, ...]
 """What a network carries around its code, each tensor `(B, ...)`; empty for most."""
@@ -49,6 +50,8 @@ class Network(nn.Module, ABC):
     """Pixels on a side for one place of a code map: a tile that begins at a multiple is encoded as in the whole image."""
     receptive_radius: int = 1
     """How many pixels away a pixel's value may still depend on another."""
+    takes_strips: bool = False
+    """Whether a picture may come in strips, through `strip`."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> tuple[Tensor, Detail]:
@@ -57,6 +60,17 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a code, the image's size `(H, W)` in pixels, and the detail."""
+
+    def strip(self, seen: Tensor, left: int, strips: Strips) -> Tensor:
+        """Return the next rows of logits or values, `(B, C, h, W)`, of a picture that comes in strips.
+
+        Args:
+            seen: The next rows of the picture, `(B, C', h', W)`; in all strips but the last, a multiple of `stride`, and of the
+                first, more than `receptive_radius`.
+            left: How many rows the picture still has that were not returned.
+            strips: What is kept between its strips.
+        """
+        raise NotImplementedError
 
     def start_from(self, mean: Tensor) -> None:
         """Prepare fresh weights for images whose mean is `mean` `(C,)`, in logits or values; by default, change nothing."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isthmus.networks.base import Detail, Network, NetworkSpec
+from isthmus.networks.strips import Strips, Whole
 
 FOLD = 2
 """Pixels that become channels, on each side."""
@@ -37,6 +38,8 @@ class Photographic(Network):
     >>> sum(p.numel() for p in network.parameters()), network.encode(torch.rand(2, 3, 63, 41))[0].shape
     (1036437, torch.Size([2, 96, 16, 11]))
     """
+
+    takes_strips = True
 
     def __init__(self, spec: NetworkSpec):
         super().__init__()
@@ -72,27 +75,37 @@ class Photographic(Network):
 
         The map is `(B, code, H / stride, W / stride)`, rounded up.
         """
-        height, width = seen.shape[-2:]
-        edges = (0, -width % self.stride, 0, -height % self.stride)
-        x = self.head(F.pixel_unshuffle(F.pad(seen, edges, mode="replicate"), FOLD))  # (B, hidden[0], H/2, W/2)
-        detail = [seen]
-        for blocks, down in zip(self.inward[:-1], self.down, strict=True):
-            for block in blocks.children():  # not all at once, which would keep the first one's input in memory
-                x = block(x)
-            detail.append(x)
-            x = down(x)
-        return self.coded(self.inward[-1](x)), tuple(detail)
+        return self._encode(seen, Whole())
 
     def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
         """Return logits or values `(B, C, H, W)` for a code map, a size `(H, W)` and the detail that `encode` gave beside it."""
+        return self._decode(code, size, detail, Whole())
+
+    def strip(self, seen: Tensor, left: int, strips: Strips) -> Tensor:
+        """Return the next rows `(B, C, h, W)`, as the base class says."""
+        encoded, detail = self._encode(seen, strips)
+        return self._decode(self.bottleneck.point(encoded), (left, seen.shape[-1]), detail, strips)
+
+    def _encode(self, seen: Tensor, rows: Whole) -> tuple[Tensor, Detail]:
+        height, width = seen.shape[-2:]
+        edges = (0, -width % self.stride, 0, -height % self.stride)
+        x = rows.through(self.head, F.pixel_unshuffle(F.pad(seen, edges, mode="replicate"), FOLD), 1)  # (B, hidden[0], H/2, W/2)
+        detail = [seen]
+        for blocks, down in zip(self.inward[:-1], self.down, strict=True):
+            x = _through(blocks, x, rows)
+            detail.append(x)
+            x = down(rows.pairs(down, x))
+        return self.coded(_through(self.inward[-1], x, rows)), tuple(detail)
+
+    def _decode(self, code: Tensor, size: tuple[int, int], detail: Detail, rows: Whole) -> Tensor:
         seen, *levels = detail
         first, *others = self.outward
-        x = first(code)
+        x = _through(first, code, rows)
         for up, beside, level, blocks in zip(self.up, self.beside, reversed(levels), others, strict=True):
-            x = up(x).add_(beside(level))
-            for block in blocks.children():
-                x = block(x)
-        correction = F.pixel_shuffle(self.tail(x), FOLD)[..., : size[0], : size[1]].float()  # the sum is float32, as the image is
+            x = up(x)
+            x = _through(blocks, x.add_(beside(rows.waiting(beside, level, x.shape[2]))), rows)
+        correction = F.pixel_shuffle(rows.through(self.tail, x, 1), FOLD)[..., : size[0], : size[1]].float()  # as the image is
+        seen = rows.waiting(self, seen, correction.shape[2])
         kept = [(weights[:, None, None] * seen).sum(1) for weights in self.through]
         return correction + torch.stack(kept, 1)
 
@@ -123,6 +136,12 @@ class Residual(nn.Module):
             return self.instead(x)
         result: Tensor = self.second(self.first(x).relu_()).add_(x)
         return result
+
+
+def _through(blocks: nn.Module, x: Tensor, rows: Whole) -> Tensor:
+    for block in blocks.children():  # not all at once, which would keep the first one's input in memory
+        x = rows.through(block, x, 2)
+    return x
 
 
 def _blocks(width: int) -> nn.Sequential:
