@@ -80,8 +80,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """Training time instead of epochs: 90s, 10m or 1h."""
     batch_size: int | None = None
     """Rows per step (dense 100, conv 50)."""
-    optimizer: str = "adam"
-    """Optimizer: adam, or muon, which needed fewer epochs on digits; its steps are slow where a layer has hundreds of units."""
+    optimizer: str | None = None
+    """Optimizer: adam (the default), or muon, which needed fewer epochs on digits; slow where a layer has hundreds of units."""
     learning_rate: float | None = None
     """Peak learning rate in `fit` (0.01, with muon 0.03), constant in `partial_fit` (three tenths of it)."""
     schedule: str = "one-cycle"

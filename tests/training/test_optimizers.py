@@ -57,6 +57,16 @@ def test_its_rate_is_three_times_adams_unless_given():
     assert Recipe(model="conv", optimizer="muon", learning_rate=0.02).complete().learning_rate == 0.02
 
 
+def test_an_architecture_has_an_optimizer_of_its_own():
+    def chosen(**fields):
+        recipe = Recipe(**fields).complete()
+        return recipe.optimizer, recipe.learning_rate
+
+    assert chosen(model="photographic") == ("muon", pytest.approx(0.003))
+    assert chosen(model="photographic", optimizer="adam") == ("adam", 0.001)
+    assert chosen(model="global") == ("adam", 8e-4)
+
+
 def test_a_step_is_as_large_as_one_of_adam():
     """Within a factor of two, as the square root of the mean square, for gradients of chance."""
     weight = torch.nn.Parameter(torch.zeros(64, 576))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from isthmus.networks.base import Network, NetworkSpec
 
 
+OPTIMIZERS = {"adam": 1, "muon": 3}
+"""Optimizers by name, and their peak learning rates, as multiples of Adam's."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """What is known of an architecture before it is built."""
@@ -50,6 +54,8 @@ class Architecture:
     """Default images per step; None for as many as have `batch_pixels`."""
     batch_pixels: int = 1 << 16
     """Pixels per step, where no number of images is given."""
+    optimizer: str = "adam"
+    """Default optimizer."""
     learning_rate: float
     """Default peak learning rate, with Adam."""
     chunk_pixels: int = 1 << 16
@@ -97,6 +103,7 @@ NETWORKS: Registry[Architecture] = Registry(
             bfloat16=True,
             code_kind="linear",
             loss="mse",
+            optimizer="muon",
             learning_rate=1e-3,
             chunk_pixels=1 << 13,
             patch=128,

@@ -11,6 +11,8 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from isthmus.networks.registry import NETWORKS, OPTIMIZERS
+
 if TYPE_CHECKING:
     from isthmus.recipes.recipe import Recipe
 
@@ -81,7 +83,7 @@ LARGE, SMALLEST = 96, 48
 """Short side in pixels from which images are photographs; the same where they have several sizes."""
 
 FINE_TUNING_RATE = 4e-4
-"""Peak learning rate where the weights of a model that ships are the first ones."""
+"""Peak learning rate of Adam where the weights of a model that ships are the first ones."""
 
 
 def corruption_for(task: str, factor: int | None) -> str | None:
@@ -106,7 +108,8 @@ def suited(recipe: Recipe, sizes: Counter[tuple[int, int]]) -> Recipe:
         return recipe
     defaults = {field.name: field.default for field in dataclasses.fields(recipe)}
     chosen = {name: value for name, value in CHOSEN[recipe.task].items() if getattr(recipe, name) == defaults[name]}
-    return dataclasses.replace(recipe, **chosen, learning_rate=recipe.learning_rate or FINE_TUNING_RATE)
+    optimizer = recipe.optimizer or NETWORKS[chosen["model"]].optimizer
+    return dataclasses.replace(recipe, **chosen, learning_rate=recipe.learning_rate or FINE_TUNING_RATE * OPTIMIZERS[optimizer])
 
 
 def start_for(recipe: Recipe, channels: int) -> str | None:

@@ -45,7 +45,7 @@ PRESETS: dict[str, Recipe] = {
         learning_rate=2e-3,
     ),
     **{
-        name: Recipe(task=task, model="photographic", ema=0.998, warm_up=0.08, learning_rate=8e-4, **more)
+        name: Recipe(task=task, model="photographic", ema=0.998, warm_up=0.08, learning_rate=1e-3, **more)
         for name, (task, more) in _OF_PHOTOGRAPHS.items()
     },
     "colorize": Recipe(task="colorize", **COLORIZING),

@@ -108,7 +108,7 @@ class Trainer:
         self.fabric = self.processes.fabric
         if self.processes.count > 1 and self.model.bottleneck.views > 1:
             raise UsageError(f"A code of the kind {recipe.code_kind} compares all images of a batch. Train it with `devices=1`.")
-        self.unwrapped = OPTIMIZERS[recipe.optimizer](
+        self.unwrapped = OPTIMIZERS[recipe.optimizer or ""](
             self.model.network.parameters(), lr=recipe.learning_rate or 0.0, betas=SCHEDULES[recipe.schedule].betas
         )
         wrapped, self.optimizer = self.fabric.setup(self.model.network, self.unwrapped, move_to_device=False)
