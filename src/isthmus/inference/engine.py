@@ -198,7 +198,7 @@ class Engine:
                     output = self.network.strip(strip, height - done, strips)
                 there = slice(done, done + output.shape[2])
                 done = there.stop
-                before = seen(images, window, there.start, there.stop)
+                before = strips.waiting(self, strip, output.shape[2])
                 image = self.image(output, self.pixels(before))
                 shown = before if given is images else seen(given, window, there.start, there.stop)
                 part = (ALL, ALL, ALL, _times(inner, scale))
