@@ -1,4 +1,4 @@
-"""Size and seconds of a PNG of 8 bits by level of compression, with Pillow and with imagecodecs, which isthmus takes.
+"""Size and seconds of a PNG of 8 bits by level of compression, with Pillow, with imagecodecs, and as isthmus calls the latter.
 
     python benchmarks/png.py
 
@@ -25,6 +25,7 @@ from skimage import data
 
 from isthmus.imaging.arrays import Array
 from isthmus.imaging.picture import read_picture
+from isthmus.imaging.png import coded_png
 
 PAGES = Path(__file__).parents[1] / "training" / "pages.py"
 
@@ -35,6 +36,7 @@ def main() -> None:
     for name, picture in {"photograph": photograph(), "page": page()}.items():
         ways = {("Pillow", level): partial(by_pillow, picture, level) for level in LEVELS}
         ways |= {("imagecodecs", level): partial(by_imagecodecs, picture, level) for level in LEVELS}
+        ways["isthmus", 0] = partial(coded_png, picture if picture.ndim == 3 else picture[:, :, None])
         spent: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
         sizes = {}
         for _ in range(ROUNDS):
@@ -58,7 +60,7 @@ def photograph() -> Array:
 
 
 def page() -> Array:
-    """Return 4,000 x 3,000 pixels in gray."""
+    """Return a page in gray, tiled."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, PAGES, "--out", folder, "--train", "1", "--test", "1"], check=True, capture_output=True)
         one = read_picture(min(Path(folder, "test", "dirty").iterdir())).pixels[:, :, 0]

@@ -17,19 +17,8 @@ from isthmus.imaging import boxes, notes
 from isthmus.imaging.arrays import Array, check_values
 from isthmus.imaging.content import Coding, Picture, check_size, fewer_bits, to_bits, to_full_range
 from isthmus.imaging.film import composed, png_film, write_film
-from isthmus.imaging.pillow import (
-    coded_png,
-    coding_of,
-    is_note,
-    png_losses,
-    profile_of,
-    resolution_of,
-    settled,
-    values_of,
-    with_png_notes,
-    without_notes,
-    xmp_of,
-)
+from isthmus.imaging.pillow import coding_of, resolution_of, settled, values_of, xmp_of
+from isthmus.imaging.png import coded_png, is_note, png_losses, profile_of, with_png_notes, without_notes
 
 MOST_BITS = {"PNG": 16, "PPM": 16, "JPEG": 12, "JP2": 16, "AVIF": 12, "JXL": 16, "TIFF": 16, "HEIC": 12}
 """Bits of a value that each format can hold; the others hold 8."""

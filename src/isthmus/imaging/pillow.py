@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from isthmus.imaging.bmp import pixels_per_inch, read_fields, space_options, wri
 from isthmus.imaging.color import cmyk_to_rgb, rgb_to_cmyk
 from isthmus.imaging.content import MAX_PAGES, MAX_PIXELS, TOO_LARGE, Coding, Picture, check_size, fewer_bits, upright_picture
 from isthmus.imaging.film import PngFilm, composed, gif_notes, png_film, with_gif_notes, write_film, xmp_in
+from isthmus.imaging.png import coded_png, decoded_png, is_note, png_losses, profile_of, with_png_notes, without_notes
 
 WRITTEN_AS = {
     "JPEG": "JPEG", "PNG": "PNG", "WEBP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TGA": "TGA", "PPM": "PPM", "JP2": "JPEG2000",
@@ -39,12 +39,6 @@ artifacts back (docs/experiments.md)."""
 
 STANDARD_SUM = 3688
 """Sum of the luminance table of ITU-T T.81, K.1, which is quality 50."""
-
-COLOR_NOTES = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"iCCP")
-"""PNG's chunks that say what the values mean, which restoring does not change."""
-
-PNG_LEVEL = 4
-"""Of compression: the sizes are within a few percent of the usual 6's, in half the time (docs/files.md)."""
 
 GIF_CLEAR = 255
 """The color of a GIF's palette that is transparent."""
@@ -84,7 +78,13 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
         remarks += png_losses(chunks)
         coding = Coding(kind=kind, options=coding_of(opened, content, kind, kept))
         film = png_film(content) if kind == "PNG" else None
-        frames = _png_frames(film, opened, coding) if film else _frames(opened, coding, count)
+        plain = kind == "PNG" and bits == 8 and opened.mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in opened.info
+        if film:
+            frames = _png_frames(film, opened, coding)
+        elif plain and not opened.info.get("interlace"):
+            frames = [_picture(decoded_png(content), coding, opened.has_transparency_data)]
+        else:
+            frames = _frames(opened, coding, count)
     exif, profile, xmp = info.get("exif"), info.get("icc_profile"), xmp_of(info, kept)
     if kept:
         exif, profile = next((data for name, data in kept if name == b"eXIf"), None), profile_of(kept)
@@ -153,6 +153,10 @@ def _frame(image: Image.Image, coding: Coding, has_alpha: bool) -> Picture:
         return Picture(pixels=rgb, black=black, coding=dataclasses.replace(coding, model="CMYK"))
     gray = image.mode in ("1", "L", "LA", "La")
     array = np.array(image.convert(("LA" if has_alpha else "L") if gray else "RGBA" if has_alpha else "RGB"))
+    return _picture(array, coding, has_alpha)
+
+
+def _picture(array: Array, coding: Coding, has_alpha: bool) -> Picture:
     array = array if array.ndim == 3 else array[:, :, None]
     if not has_alpha:
         return Picture(pixels=array, coding=coding)
@@ -202,43 +206,6 @@ def quality_of(content: bytes) -> int:
             scale = 100 * sum(data[1:65]) / STANDARD_SUM
             return round(max(1.0, 5000 / scale if scale > 100 else 100 - scale / 2))
     return USUAL_QUALITY
-
-
-def is_note(kind: bytes) -> bool:
-    """Tell whether a PNG's chunk comes back: it says what the values mean, or is marked as safe to copy with other pixels."""
-    return kind in COLOR_NOTES or (kind.isalpha() and kind[:1].islower() and kind[3:].islower())
-
-
-def without_notes(content: bytes) -> bytes:
-    """Return a PNG file without its notes, so that an odd one cannot keep its pixels from being read; the rest untouched."""
-    parts, place = [content[:8]], 8
-    while place + 12 <= len(content):
-        length = 12 + int.from_bytes(content[place : place + 4])
-        if not is_note(content[place + 4 : place + 8]):
-            parts.append(content[place : place + length])
-        place += length
-    return b"".join(parts) + content[place:]
-
-
-def png_losses(chunks: list[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    """Return which of a PNG's chunks do not come back, a sentence each."""
-    remarks: tuple[str, ...] = ()
-    if any(kind == b"iCCP" for kind, _ in chunks) and not profile_of(chunks):
-        remarks += ("its color profile is damaged, and does not come back.",)
-    layout = {b"IDAT", b"fcTL", b"fdAT", b"acTL", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"iDOT"}
-    lost = sorted({kind.decode("latin-1") for kind, _ in chunks if kind[:1].islower() and not is_note(kind) and kind not in layout})
-    return (*remarks, f"what its chunks {', '.join(lost)} say does not come back.") if lost else remarks
-
-
-def profile_of(chunks: list[tuple[bytes, bytes]]) -> bytes | None:
-    """Return the color profile among a PNG's chunks; None where there is none, or it is damaged."""
-    data = next((data for name, data in chunks if name == b"iCCP"), b"")
-    inflater = zlib.decompressobj()
-    try:
-        profile = inflater.decompress(data[data.find(b"\0") + 2 :], notes.MOST_BYTES)  # a compressed one can claim any size
-    except zlib.error:
-        return None
-    return profile if inflater.eof else None
 
 
 def xmp_of(info: Mapping[Any, Any], kept: list[tuple[bytes, bytes]]) -> bytes | None:
@@ -317,14 +284,6 @@ def write_with_pillow(picture: Picture, kind: str, quality: int = 0) -> bytes:
     return content
 
 
-def coded_png(array: Array) -> bytes:
-    """Return a PNG file of an array `(H, W, C)` of 8 or 16 bits, in half of Pillow's time or less."""
-    import imagecodecs
-
-    plane = np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    return bytes(imagecodecs.png_encode(plane, level=PNG_LEVEL))
-
-
 def _options(picture: Picture, kind: str, options: Mapping[str, Any], quality: int) -> dict[str, Any]:
     """Return what Pillow takes to code a picture's pixels."""
     if kind == "JPEG":
@@ -346,25 +305,6 @@ def _saved(image: Image.Image, kind: str, save: Mapping[str, Any]) -> bytes:
     out = io.BytesIO()
     image.save(out, WRITTEN_AS[kind], **save)
     return out.getvalue()
-
-
-def with_png_notes(content: bytes, picture: Picture, exif: bytes | None) -> bytes:
-    """Return a PNG file with a picture's notes put into it."""
-    same = picture.coding.kind == "PNG"
-    chunks = list(picture.coding.options.get("chunks", [])) if same else []
-    if picture.icc_profile is None:
-        chunks = [chunk for chunk in chunks if chunk[0] != b"iCCP"]
-    elif all(kind != b"iCCP" for kind, _ in chunks):
-        chunks.append((b"iCCP", b"profile\0\0" + zlib.compress(picture.icc_profile)))
-    if picture.resolution:
-        across, down = (round(side / 0.0254) for side in picture.resolution)
-        chunks = [chunk for chunk in chunks if chunk[0] != b"pHYs"]
-        chunks.append((b"pHYs", across.to_bytes(4) + down.to_bytes(4) + b"\1"))
-    if picture.xmp and not same:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + picture.xmp))
-    if exif:
-        chunks.append((b"eXIf", exif))
-    return notes.with_chunks(content, chunks) if chunks else content
 
 
 def values_of(picture: Picture, kind: str) -> Array:
