@@ -263,6 +263,21 @@ def test_rewriting_an_idx_file_gives_one(tmp_path, digits):
     assert np.array_equal(read_idx(tmp_path / "out-idx3-ubyte.gz"), 255 - digits)
 
 
+def test_a_folder_that_has_begun_reads_its_first_picture_before_it_is_asked(pictures, tmp_path):
+    first = pictures / "label0" / "00.png"
+    before = np.asarray(Image.open(first))
+    begun = open_data(pictures).begin()
+    assert next(iter(begun.begun.values())).result(timeout=60).pixels[:, :, 0].tolist() == before.tolist()
+    first.write_bytes(b"no picture any more")
+    assert begun.rewrite(tmp_path / "out", invert).count == 20
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "label0" / "00.png")), 255 - before)
+    again = begun.rewrite(tmp_path / "again", invert)  # it is kept no longer
+    assert (again.count, [skipped.name for skipped in again.skipped]) == (19, [str(first.relative_to(pictures))])
+    unreadable = open_data(first).begin()
+    with pytest.raises(DataError, match=r"00\.png"):
+        unreadable.rewrite(tmp_path / "one.png", invert)
+
+
 def test_rewriting_one_picture_gives_one(pictures, tmp_path, digits):
     assert open_data(pictures / "label1" / "01.png").rewrite(tmp_path / "out.png", invert).count == 1
     with Image.open(tmp_path / "out.png") as out:

@@ -86,11 +86,11 @@ def improve(*data: Data, options: RestoreOptions) -> int:
 
     isthmus copies a photo that needs nothing. It suggests upscaling and colorizing, and leaves them to you.
     """
-    from isthmus.improve import Improver, improve_data
-
     source = _checked_inputs(data, options)
     if options.cluster:
         return _on_cluster(source, options)
+    from isthmus.improve import Improver, improve_data
+
     improver = Improver(
         strength=options.strength,
         self_ensemble=options.self_ensemble,
@@ -176,11 +176,11 @@ def inpaint(
 def _restore(
     data: Sequence[str], names: Sequence[Path], options: RestoreOptions, mask: Path | None = None, hints: Path | None = None
 ) -> int:
-    from isthmus.restore import Restorer, restore_data
-
     source = _checked_inputs(data, options)
     if options.cluster:
         return _on_cluster(source, options, names, mask, hints)
+    from isthmus.restore import Restorer, restore_data
+
     restorer = Restorer(
         names,
         strength=options.strength,
@@ -239,7 +239,8 @@ def _on_cluster(
 
 
 def _checked_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
-    """Return what is to be restored, once it is certain that the options can be met."""
+    """Return what is to be restored, once it is certain that the options can be met; its first picture is then being decoded."""
+    from isthmus.datasets import Folder
     from isthmus.storage.store import is_url
 
     if options.quality is not None and not 1 <= options.quality <= 100:
@@ -247,7 +248,10 @@ def _checked_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
     if not options.cluster and (is_url(options.out) or any(map(is_url, data))):
         raise UsageError("URLs need --cluster: pass --cluster local[1] to read and write them from this machine.")
     with messages(options.quiet):
-        return open_inputs(data, options)
+        source = open_inputs(data, options)
+    if isinstance(source, Folder) and not options.cluster and not options.memory:
+        return source.begin()
+    return source
 
 
 def _memory(options: RestoreOptions) -> int | None:

@@ -31,6 +31,9 @@ HOLD_OUT_EVERY = 10
 AHEAD = 4
 """Pictures that are decoded ahead, for each processor core."""
 
+SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
+"""Files beside the pictures that are copied with them: they hold labels."""
+
 Change = Callable[[Array], Array]
 """Maps an array of images to one of the same shape and type."""
 

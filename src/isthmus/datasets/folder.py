@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from isthmus.datasets.base import Change, Dataset, OnProgress, Rewritten, Skipped, ahead, hold_out
+from isthmus.datasets.base import SIDECARS, Change, Dataset, OnProgress, Rewritten, Skipped, ahead, hold_out
 from isthmus.datasets.rewriting import PictureChange, Told, change_run, changed_together, of_one_file, runs
 from isthmus.errors import DataError, IsthmusError, UsageError, printable
 from isthmus.imaging.arrays import Array, alike, resize, widest
 from isthmus.imaging.content import quiet_libraries
 from isthmus.imaging.picture import (
     FORMATS,
+    OTHERS,
     UNREAD,
     WRITABLE,
     Picture,
@@ -43,17 +44,6 @@ MAX_BAD = 0.5
 
 HEADER_BYTES = 1 << 16
 """Of a file, what is read first to learn its size."""
-
-SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
-"""Files beside the pictures that are copied with them: they hold labels."""
-
-
-OTHERS = (
-    ".ai", ".cr3", ".cur", ".dcm", ".dds", ".djvu", ".emf", ".eps", ".exr", ".fits", ".hdr", ".icns", ".ico", ".jxr",
-    ".mng", ".nii", ".pcx", ".pdf", ".pfm", ".psb", ".psd", ".ras", ".raw", ".sgi", ".svg", ".wmf", ".xbm", ".xcf",
-    ".xpm",
-)  # fmt: skip
-"""Ends of names of pictures that are not read: they are counted, and named once."""
 
 LOG = logging.getLogger("isthmus")
 
@@ -85,6 +75,9 @@ class Folder:
 
     url: str = ""
     """Where the pictures lie, if not in a folder of this machine: then `root` is of no account."""
+
+    begun: dict[Path, Future[Picture]] = field(default_factory=dict, repr=False, compare=False)
+    """Pictures that are being decoded, before anyone asks."""
 
     has_test = False
 
@@ -148,9 +141,16 @@ class Folder:
 
     def picture(self, file: str | Path) -> Picture:
         """Read a picture; see `read_picture`."""
+        if begun := self.begun.pop(Path(file), None):
+            return begun.result()
         if not self.url:
             return read_picture(self.root / file)
         return decode_picture(self.content(file), printable(self.store.name_of(file)))
+
+    def begin(self) -> Folder:
+        """Return the folder with its first picture being decoded in a thread: meanwhile, torch can be imported."""
+        first = self.files[0]
+        return dataclasses.replace(self, begun={first: ThreadPoolExecutor(1).submit(self.picture, first)})
 
     @property
     def title(self) -> str:

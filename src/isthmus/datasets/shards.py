@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from isthmus.datasets.folder import MAX_BAD, OTHERS, SIDECARS, Folder
+from isthmus.datasets.base import SIDECARS
+from isthmus.datasets.folder import MAX_BAD, Folder
 from isthmus.errors import DataError, printable
-from isthmus.imaging.picture import FORMATS, UNREAD, Picture, decode_picture
+from isthmus.imaging.picture import FORMATS, OTHERS, UNREAD, Picture, decode_picture
 from isthmus.storage.shards import Member, is_safe, members, names_of
 from isthmus.storage.store import Store
 

@@ -35,6 +35,13 @@ FORMATS = {
 UNREAD = tuple(end for end, kind in FORMATS.items() if kind in PACKAGES and not has_camera(kind))
 """The ends of names that cannot be read, as the extra `[camera]` is missing."""
 
+OTHERS = (
+    ".ai", ".cr3", ".cur", ".dcm", ".dds", ".djvu", ".emf", ".eps", ".exr", ".fits", ".hdr", ".icns", ".ico", ".jxr",
+    ".mng", ".nii", ".pcx", ".pdf", ".pfm", ".psb", ".psd", ".ras", ".raw", ".sgi", ".svg", ".wmf", ".xbm", ".xcf",
+    ".xpm",
+)  # fmt: skip
+"""Ends of names of pictures that are not read: they are counted, and named once."""
+
 WRITABLE = tuple(end for end, kind in FORMATS.items() if kind != "RAW" and (kind != "HEIC" or has_camera("HEIC")))
 """The ends of names that can be written."""
 
