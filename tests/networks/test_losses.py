@@ -45,3 +45,12 @@ def test_psnr_counts_each_image_by_its_ratio():
 def test_psnr_gives_no_likelihood():
     with pytest.raises(UsageError, match="The loss psnr is no distribution"):
         LOSSES["psnr"].nats(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), 1.0)
+
+
+def test_a_value_has_the_same_image_wherever_it_stands():
+    logits = torch.linspace(-200, 200, 1003).repeat(40)[torch.randperm(40_120, generator=torch.Generator().manual_seed(1))]
+    whole = LOSSES["bce"].image(logits)
+    torch.testing.assert_close(whole, logits.double().sigmoid().float(), rtol=1e-6, atol=1e-12)
+    for length in (1, 15, 33, 1000):
+        parts = torch.cat([LOSSES["bce"].image(part) for part in logits.split(length)])
+        assert torch.equal(parts, whole), length

@@ -271,11 +271,11 @@ class Engine:
         return code, self.image(self.output(code, (seen.shape[-2], seen.shape[-1]), detail), self.pixels(seen))
 
     def image(self, output: Tensor, seen: Tensor | None = None, window: Window | None = None) -> Tensor:
-        """Return the images that outputs stand for, as the loss says, one by one.
+        """Return the images that outputs stand for, as the loss says; colors one by one.
 
-        torch computes the last few of many values in another way than the others, to another last bit.
+        torch raises the last few of many values to a power in another way than the others, to another last bit.
         """
-        if len(output) < 2:
+        if len(output) < 2 or not self.loss.needs_seen:
             return self.loss.image(output, seen, window)
         each = (slice(place, place + 1) for place in range(len(output)))
         return torch.cat([self.loss.image(output[one], None if seen is None else seen[one], window) for one in each])
@@ -341,8 +341,8 @@ class _Unfilled(TorchFunctionMode):
 
 
 def _filled(batch: Tensor, length: int) -> Tensor:
-    missing = length - len(batch)
-    return torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])]) if missing > 0 else batch
+    """Return a batch of so many, the same ones over and over: what is measured of them is of no others."""
+    return batch[torch.arange(length, device=batch.device) % len(batch)] if len(batch) < length else batch
 
 
 def to_array(image: Tensor) -> Array:

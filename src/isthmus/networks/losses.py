@@ -82,7 +82,21 @@ class Loss:
             seen: What the model has seen of the image, in gray or RGB, without what stood beside it.
             window: Where that lies in a picture, where the output is of all of the picture and what is seen a part of it.
         """
-        return output.float().sigmoid() if self.logits else output.float().clamp(0, 1)
+        return _sigmoid(output.float()) if self.logits else output.float().clamp(0, 1)
+
+
+def _sigmoid(logits: Tensor) -> Tensor:
+    """Return the sigmoid of values, of each the same wherever it stands.
+
+    torch computes the last few of many in another way than the others, to another last bit; NumPy does not.
+    """
+    import numpy as np
+    import torch
+
+    if logits.device.type != "cpu" or logits.requires_grad or torch.compiler.is_exporting():
+        return logits.sigmoid()
+    with np.errstate(over="ignore"):  # where the sigmoid is 0
+        return torch.from_numpy(1 / (1 + np.exp(-logits.numpy())))
 
 
 SMALLEST_MSE = 1e-4

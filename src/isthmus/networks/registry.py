@@ -91,6 +91,7 @@ NETWORKS: Registry[Architecture] = Registry(
             bfloat16=True,
             batch_size=50,
             learning_rate=1e-2,
+            chunk_pixels=1 << 17,
         ),
         "photographic": Architecture(
             summary="residual convolutions that correct what they see, with detail around the code; any image size",
@@ -105,7 +106,7 @@ NETWORKS: Registry[Architecture] = Registry(
             loss="mse",
             optimizer="muon",
             learning_rate=1e-3,
-            chunk_pixels=1 << 13,
+            chunk_pixels=1 << 15,
             patch=128,
         ),
         "global": Architecture(
