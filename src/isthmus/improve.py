@@ -109,7 +109,7 @@ class Improver:
     Args:
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
-        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI.
+        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI; with AMX, it changes nothing.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         memory: At most so many bytes for the process: large pictures go through in tiles. None for no limit.
         stop: Set it, from any thread, to end the work with `Interrupted`.
@@ -266,7 +266,7 @@ def improve(
         out: Where to write.
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
-        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI.
+        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI; with AMX, it changes nothing.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         overwrite: Replace what exists.
         resume: Skip what exists.

@@ -62,7 +62,8 @@ class Restorer:
         hints: For a colorizer: an array, or a picture or its file, whose opaque or colored pixels are colors to set.
         device: Where models that are given by file or name compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         memory: At most so many bytes for the process: large images go through in tiles. None for no limit.
-        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI. Models that are given stay so.
+        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI; with AMX, it changes nothing.
+            Models that are given stay so.
         stop: Set it, from any thread, to end the work with `Interrupted`.
     """
 
@@ -171,7 +172,7 @@ def restore_file(
         out: Where to write it; the ending chooses the format.
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations: a little better, eight times slower.
-        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI.
+        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI; with AMX, it changes nothing.
         mask: For an inpainting model: an array or a picture, white where the image is missing.
         hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace `out` if it exists.
@@ -222,7 +223,7 @@ def restore_folder(
         out: Where to write.
         strength: From 0 (input) to 1 (output).
         self_ensemble: Average over all eight orientations.
-        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI.
+        fast: Compute in 8 bits: faster and a little less exact; needs AVX-512 VNNI; with AMX, it changes nothing.
         mask: For an inpainting model: an array or a picture, white where the images are missing.
         hints: For a colorizer: an array or a picture, whose opaque or colored pixels are colors to set.
         overwrite: Replace what exists.

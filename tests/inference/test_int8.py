@@ -28,11 +28,18 @@ def psnr(image, clean):
     return 10 * np.log10(255**2 / np.square(image.astype(float) - clean).mean())
 
 
+def in_floats(name):
+    """A model that ships, in float32 on a processor with AMX as well."""
+    model = isthmus.load(name, device="cpu")
+    model.engine.bfloat16 = False
+    return model
+
+
 @needs_int8
 @pytest.mark.parametrize("name", ["denoise-gray", "denoise-color"])
 def test_the_models_that_ship_lose_little(name):
     noisy, clean = picture(channels=3 if name == "denoise-color" else 1)
-    float_way, fast_way = Restorer(name).restore(noisy), Restorer(name, fast=True).restore(noisy)
+    float_way, fast_way = in_floats(name).restore(noisy), Restorer(in_floats(name), fast=True).restore(noisy)
     assert psnr(float_way, clean) > psnr(noisy, clean) + 5
     assert psnr(fast_way, clean) > psnr(float_way, clean) - 0.2
     assert not np.array_equal(fast_way, float_way)
@@ -79,7 +86,7 @@ def test_of_many_images_a_tenth_may_lie_beyond():
 
 @needs_int8
 def test_what_is_saved_stays_as_it_was(tmp_path):
-    model = isthmus.load("denoise-gray", device="cpu")
+    model = in_floats("denoise-gray")
     before = model.to_bytes()
     compute_in_int8(model.engine)
     assert model.to_bytes() == before
@@ -88,10 +95,19 @@ def test_what_is_saved_stays_as_it_was(tmp_path):
 @needs_int8
 def test_tiles_give_what_the_whole_gives():
     noisy, _ = picture(400, 1)
-    restorer = Restorer("denoise-gray", fast=True)
+    restorer = Restorer(in_floats("denoise-gray"), fast=True)
     whole = restorer.restore(noisy)
     restorer.other.engine.tile_side = 256
     np.testing.assert_array_equal(restorer.restore(noisy), whole)
+
+
+@needs_int8
+def test_what_computes_in_bfloat16_goes_on_to():
+    noisy, _ = picture(64, 1)
+    model = in_floats("denoise-gray")
+    model.engine.bfloat16 = True
+    half = model.restore(noisy)
+    np.testing.assert_array_equal(Restorer(model, fast=True).restore(noisy), half)
 
 
 def test_a_training_that_restores_measures_what_8_bits_need(tmp_path):

@@ -46,7 +46,11 @@ class RestoreOptions:
         bool, Parameter(help="Average over eight orientations: a little better, 8 times slower.", show_default=False)
     ] = False
     fast: Annotated[
-        bool, Parameter(help="Compute in 8 bits: faster, a little less exact; needs AVX-512 VNNI.", show_default=False)
+        bool,
+        Parameter(
+            help="Compute in 8 bits: faster, a little less exact; needs AVX-512 VNNI; with AMX, it changes nothing.",
+            show_default=False,
+        ),
     ] = False
     format: Annotated[str | None, Parameter(help="Format to write pictures in, such as png; by default, their own.")] = None
     quality: Annotated[int | None, Parameter(help="JPEG, WebP, AVIF or HEIC quality, 1 to 100; by default, each picture's.")] = None
