@@ -28,8 +28,8 @@ SPLITS = ("train", "test", "all")
 HOLD_OUT_EVERY = 10
 """Data without a test set of its own keeps every tenth image, from the tenth on, out of training."""
 
-AHEAD = 4
-"""Pictures that are decoded ahead, for each processor core."""
+AHEAD, AHEAD_WAITING = 1, 4
+"""Pictures that are decoded ahead, for each processor core; the same where reading mostly waits."""
 
 SIDECARS = (".csv", ".tsv", ".json", ".txt", ".xml")
 """Files beside the pictures that are copied with them: they hold labels."""
@@ -161,12 +161,12 @@ def ahead(read: Callable[[Item], Read], items: Iterable[Item], *, waiting: bool 
         items: With what.
         waiting: Whether it mostly waits, as for an answer over a network, so that more threads than cores help.
     """
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores * (AHEAD if waiting else 1)) as pool:
+    count = (os.cpu_count() or 1) * (AHEAD_WAITING if waiting else AHEAD)
+    with ThreadPoolExecutor(count) as pool:
         started: deque[Future[Read]] = deque()
         for item in items:
             started.append(pool.submit(read, item))
-            if len(started) > AHEAD * cores:
+            if len(started) > count:
                 yield started.popleft().result()
         while started:
             yield started.popleft().result()

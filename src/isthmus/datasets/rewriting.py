@@ -12,8 +12,8 @@ from isthmus.datasets.base import Change, Skipped
 from isthmus.errors import DataError, IsthmusError, printable
 from isthmus.imaging.picture import Picture
 
-BATCH, BATCH_BYTES = 256, 1 << 26
-"""At most so many pictures of one size, and not many more bytes of them, are changed at once."""
+BATCH, BATCH_BYTES = 256, 1 << 24
+"""At most so many pictures of one size, and no more bytes of them, are changed at once; a larger picture is alone."""
 
 PictureChange = Callable[[Sequence[str], Sequence[Picture]], Sequence[Picture]]
 """Maps the names of pictures of one shape, and the pictures, to what is written; a picture that needs nothing, to itself."""
@@ -32,7 +32,7 @@ def runs(outcomes: Iterable[tuple[str, Picture | Skipped]]) -> Iterator[tuple[li
             failures.append(outcome)
             continue
         kind = (outcome.plain_shape, outcome.pixels.dtype)
-        full = len(pictures) == BATCH or len(pictures) * outcome.pixels.nbytes > BATCH_BYTES
+        full = len(pictures) == BATCH or (len(pictures) + 1) * outcome.pixels.nbytes > BATCH_BYTES
         if pictures and (full or outcome.pages or pictures[0].pages or kind != (pictures[0].plain_shape, pictures[0].pixels.dtype)):
             yield names, pictures, failures
             names, pictures, failures = [], [], []
