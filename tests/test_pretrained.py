@@ -38,6 +38,11 @@ def test_all_together_are_small():
 
 
 @ship
+def test_a_model_computes_in_what_is_fastest_wherever_it_was_trained(name):
+    assert isthmus.load(name).recipe.precision == "auto"
+
+
+@ship
 def test_a_model_says_where_it_is_from(name):
     model = isthmus.load(name)
     assert (model.recipe.model, model.num_parameters < 1.1e6) in (("photographic", True), ("global", False))

@@ -90,8 +90,12 @@ def mix(shares: dict[str, float], path: Path) -> None:
 
 
 def ship(path: Path, title: str, rows: list[dict[str, object]], taken: list[PhotoSource]) -> None:
-    """Write a model's file into the package, with its sources and scores; what took how long is the machine's."""
+    """Write a model's file into the package, with its sources and scores; what took how long is the machine's.
+
+    Wherever it was trained, it computes in what is fastest where it is used.
+    """
     model = isthmus.load(path, device="cpu")
+    model.recipe = dataclasses.replace(model.recipe, precision="auto")
     scores = [{key: value for key, value in row.items() if key not in ("part", "seconds_per_megapixel")} for row in rows]
     named = [str(source) for source in taken]
     facts = {"data": model.info.data | {"title": title}, "sources": named, "scores": scores}
