@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from PIL import Image
 
 import isthmus
+from isthmus import restore
 from isthmus.cli.app import COMMANDS
+from isthmus.datasets import folder
+from isthmus.imaging.content import quiet_libraries
 from isthmus.recipes import PRESETS, Recipe
 
 NAMES = [name for _, _, name, _ in COMMANDS]
@@ -242,6 +246,33 @@ def test_restore_remarks_on_strange_images_and_on_nothing_else(run, tmp_path, mo
     assert run("restore", dense, odd, "--out", tmp_path / "b")[::2] == (0, remark)
     assert run("restore", dense, odd, "--out", tmp_path / "c", "--quiet")[::2] == (0, "")
     assert run("novelty", dense, odd, "--plot", tmp_path / "d.png")[::2] == (0, "")
+
+
+def test_a_remark_is_made_as_usual_while_the_first_picture_is_still_being_decoded(run, tmp_path, model_files, digits, monkeypatch):
+    odd = strange(tmp_path / "odd", 255 - digits[:9])
+    begun, loaded = threading.Event(), threading.Event()
+    read, restorer, restore_data = folder.read_picture, restore.Restorer, restore.restore_data
+
+    def slow(path):
+        with quiet_libraries():
+            if path.name == "0.png":
+                begun.set()
+                assert loaded.wait(60)
+            return read(path)
+
+    def made(*arguments, **options):
+        assert begun.wait(60)
+        return restorer(*arguments, **options)
+
+    def restored(*arguments, **options):
+        loaded.set()
+        return restore_data(*arguments, **options)
+
+    monkeypatch.setattr(folder, "read_picture", slow)
+    monkeypatch.setattr(restore, "Restorer", made)
+    monkeypatch.setattr(restore, "restore_data", restored)
+    remark = "isthmus: These images look unlike the training set, so results may be unreliable.\n"
+    assert run("restore", model_files["dense"], odd, "--out", tmp_path / "out")[::2] == (0, remark)
 
 
 def test_generate_walks_and_traverses(run, tmp_path, model_files, digits):

@@ -1,8 +1,11 @@
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, IsthmusWarning
+from isthmus.imaging.content import quiet_libraries
 from isthmus.imaging.picture import Picture, is_picture_name, read_picture, write_picture
 
 
@@ -158,3 +161,15 @@ def test_what_a_format_cannot_hold_is_refused(name, dtype, message, tmp_path):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"none.png cannot be read: No such file or directory\."):
         read_picture(tmp_path / "none.png")
+
+
+def test_while_one_thread_decodes_others_can_warn():
+    """Warnings' filters are of the whole process."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with quiet_libraries():
+            warnings.warn_explicit("odd EXIF", UserWarning, "Image.py", 1, module="PIL.Image")
+            warnings.warn_explicit("invalid value", RuntimeWarning, "color.py", 1, module="isthmus.imaging.color")
+            warnings.warn("the images look odd", IsthmusWarning, stacklevel=1)
+        warnings.warn_explicit("odd EXIF", UserWarning, "Image.py", 1, module="PIL.Image")
+    assert [str(warning.message) for warning in heard] == ["the images look odd", "odd EXIF"]

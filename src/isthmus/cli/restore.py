@@ -90,32 +90,33 @@ def improve(*data: Data, options: RestoreOptions) -> int:
 
     isthmus copies a photo that needs nothing. It suggests upscaling and colorizing, and leaves them to you.
     """
-    source = _checked_inputs(data, options)
-    if options.cluster:
-        return _on_cluster(source, options)
-    from isthmus.improve import Improver, improve_data
+    with messages(options.quiet):
+        source = _checked_inputs(data, options)
+        if options.cluster:
+            return _on_cluster(source, options)
+        from isthmus.improve import Improver, improve_data
 
-    improver = Improver(
-        strength=options.strength,
-        self_ensemble=options.self_ensemble,
-        fast=options.fast,
-        device=options.device,
-        memory=_memory(options),
-    )
-    began = time.perf_counter()
-    with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
-        improvements = improve_data(
-            improver, source, options.out, overwrite=options.overwrite, resume=options.resume, on_progress=on_progress
+        improver = Improver(
+            strength=options.strength,
+            self_ensemble=options.self_ensemble,
+            fast=options.fast,
+            device=options.device,
+            memory=_memory(options),
         )
-    return show_rewritten(
-        improvements.written,
-        options.out,
-        time.perf_counter() - began,
-        options.json,
-        options.quiet,
-        facts={"pictures": [file.to_json() for file in improvements.files]},
-        remark=str(improvements),
-    )
+        began = time.perf_counter()
+        with CountBar(options.out.name, options.quiet) as on_progress:
+            improvements = improve_data(
+                improver, source, options.out, overwrite=options.overwrite, resume=options.resume, on_progress=on_progress
+            )
+        return show_rewritten(
+            improvements.written,
+            options.out,
+            time.perf_counter() - began,
+            options.json,
+            options.quiet,
+            facts={"pictures": [file.to_json() for file in improvements.files]},
+            remark=str(improvements),
+        )
 
 
 def denoise(*data: Data, model: OwnModel = None, options: RestoreOptions) -> int:
@@ -180,35 +181,36 @@ def inpaint(
 def _restore(
     data: Sequence[str], names: Sequence[Path], options: RestoreOptions, mask: Path | None = None, hints: Path | None = None
 ) -> int:
-    source = _checked_inputs(data, options)
-    if options.cluster:
-        return _on_cluster(source, options, names, mask, hints)
-    from isthmus.restore import Restorer, restore_data
+    with messages(options.quiet):
+        source = _checked_inputs(data, options)
+        if options.cluster:
+            return _on_cluster(source, options, names, mask, hints)
+        from isthmus.restore import Restorer, restore_data
 
-    restorer = Restorer(
-        names,
-        strength=options.strength,
-        self_ensemble=options.self_ensemble,
-        fast=options.fast,
-        mask=mask,
-        hints=hints,
-        device=options.device,
-        memory=_memory(options),
-    )
-    began = time.perf_counter()
-    with messages(options.quiet), CountBar(options.out.name, options.quiet) as on_progress:
-        written = restore_data(
-            restorer,
-            source,
-            options.out,
-            overwrite=options.overwrite,
-            resume=options.resume,
-            on_progress=on_progress,
+        restorer = Restorer(
+            names,
+            strength=options.strength,
+            self_ensemble=options.self_ensemble,
+            fast=options.fast,
+            mask=mask,
+            hints=hints,
+            device=options.device,
+            memory=_memory(options),
         )
-    facts, remark = {"hardly_changed": restorer.hardly_changed}, restorer.remark
-    return show_rewritten(
-        written, options.out, time.perf_counter() - began, options.json, options.quiet, facts=facts, remark=remark
-    )
+        began = time.perf_counter()
+        with CountBar(options.out.name, options.quiet) as on_progress:
+            written = restore_data(
+                restorer,
+                source,
+                options.out,
+                overwrite=options.overwrite,
+                resume=options.resume,
+                on_progress=on_progress,
+            )
+        facts, remark = {"hardly_changed": restorer.hardly_changed}, restorer.remark
+        return show_rewritten(
+            written, options.out, time.perf_counter() - began, options.json, options.quiet, facts=facts, remark=remark
+        )
 
 
 def _on_cluster(
@@ -251,8 +253,7 @@ def _checked_inputs(data: Sequence[str], options: RestoreOptions) -> Source:
         raise UsageError(f"--quality must be between 1 and 100, not {options.quality}.")
     if not options.cluster and (is_url(options.out) or any(map(is_url, data))):
         raise UsageError("URLs need --cluster: pass --cluster local[1] to read and write them from this machine.")
-    with messages(options.quiet):
-        source = open_inputs(data, options)
+    source = open_inputs(data, options)
     if isinstance(source, Folder) and not options.cluster and not options.memory:
         return source.begin()
     return source

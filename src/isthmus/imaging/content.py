@@ -223,6 +223,10 @@ _inside = 0
 _before: Any = None
 
 
+_DECODERS = r"(PIL|pillow_heif|rawpy|tifffile|imagecodecs|isthmus\.imaging)(\.|$)"
+"""Modules whose warnings are of files; what others warn of meanwhile, in another thread, is heard."""
+
+
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Within it, libraries say nothing about odd notes and old formats, in any thread; what matters is raised."""
@@ -235,7 +239,7 @@ def quiet_libraries() -> Iterator[None]:
         if not _inside:
             _before = warnings.catch_warnings()
             _before.__enter__()
-            warnings.simplefilter("ignore")
+            warnings.filterwarnings("ignore", module=_DECODERS)
         _inside += 1
     try:
         yield
