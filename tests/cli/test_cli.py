@@ -273,6 +273,9 @@ def test_a_remark_is_made_as_usual_while_the_first_picture_is_still_being_decode
     monkeypatch.setattr(restore, "restore_data", restored)
     remark = "isthmus: These images look unlike the training set, so results may be unreliable.\n"
     assert run("restore", model_files["dense"], odd, "--out", tmp_path / "out")[::2] == (0, remark)
+    begun.clear()
+    loaded.clear()
+    assert run("restore", model_files["dense"], odd, "--out", tmp_path / "quiet", "--quiet")[::2] == (0, "")
 
 
 def test_generate_walks_and_traverses(run, tmp_path, model_files, digits):
