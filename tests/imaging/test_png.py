@@ -61,7 +61,7 @@ def test_a_plain_png_reads_as_pillow_reads_it(mode, rng):
     assert np.array_equal(read.pixels if read.alpha is None else np.dstack([read.pixels, read.alpha]), pillows)
 
 
-def test_pixels_that_are_damaged_or_missing_are_refused(rng):
+def test_pixels_that_are_damaged_or_missing_are_refused_and_others_read(rng, capfd):
     """Whether all are inflated at once or, as something is wrong, in pieces."""
     header = (b"IHDR", bytes([0, 0, 0, 40, 0, 0, 0, 30, 8, 0, 0, 0, 0]))
     rows = rng.integers(0, 256, (30, 41), dtype=np.uint8)
@@ -73,9 +73,14 @@ def test_pixels_that_are_damaged_or_missing_are_refused(rng):
     packed = zlib.compress(rows.tobytes())
     assert np.array_equal(decoded(packed), rows[:, 1:])
     assert np.array_equal(decoded(zlib.compress(rows.tobytes() + bytes(99))), rows[:, 1:])  # what comes after is left
+    assert np.array_equal(decoded(packed[:-4]), rows[:, 1:])  # without the sum of all
+    whole = notes.png_of([header, (b"IDAT", packed), (b"IEND", b"")])
+    wrong = whole[:-16] + bytes([whole[-16] ^ 1]) + whole[-15:]  # the last chunk's sum
+    assert np.array_equal(decode_picture(wrong, "picture.png").pixels[:, :, 0], rows[:, 1:])
     with pytest.raises(DataError, match="1,189 of 1,230 bytes"):
         decoded(zlib.compress(rows[:29].tobytes()))
     with pytest.raises(DataError, match=r"cut off|damaged"):
         decoded(packed[:500])
     with pytest.raises(DataError, match="damaged"):
         decoded(packed[:2] + b"\xff\xff\xff" + packed[5:])
+    assert capfd.readouterr() == ("", "")

@@ -216,9 +216,9 @@ def png_passes(header: bytes, size: bytes) -> Iterator[tuple[tuple[int, int, int
             yield place, columns, rows, rows * (1 + (columns * bits + 7) // 8)
 
 
-def check_png(content: bytes) -> None:
-    """Refuse a PNG if the pixels of one of its frames are cut off."""
-    header, size, parts = b"", b"", list[bytes]()
+def check_png(content: bytes) -> bool:
+    """Refuse a PNG if the pixels of one of its frames are cut off; tell whether its compressed data is faultless otherwise."""
+    header, size, parts, faultless = b"", b"", list[bytes](), True
     for kind, data in (*png_chunks(content), (b"fcTL", bytes(12))):
         if kind == b"IHDR" and len(data) == 13:
             header, size = data, data[:8]
@@ -229,18 +229,22 @@ def check_png(content: bytes) -> None:
             parts.append(data[4:])
         elif kind == b"fcTL" and len(data) >= 12:
             if parts and header:
-                _check_inflated(parts, sum(last for *_, last in png_passes(header, size)))
+                faultless &= _inflates(parts, sum(last for *_, last in png_passes(header, size)))
             size, parts = data[4:12], []
+    return faultless
 
 
-def _check_inflated(parts: Sequence[bytes], wanted: int) -> None:
-    """Refuse compressed data that does not become so many bytes; at once if they are few, else in pieces of a megabyte."""
+def _inflates(parts: Sequence[bytes], wanted: int) -> bool:
+    """Tell whether compressed data becomes so many bytes and no more, with the right sum; refuse it where it becomes fewer.
+
+    It is inflated at once, or, where that fails or they are many, in pieces of a megabyte.
+    """
     from imagecodecs import DeflateError, deflate_decode
 
     if wanted <= AT_ONCE:
-        with contextlib.suppress(DeflateError):  # as well where more comes than is wanted
+        with contextlib.suppress(DeflateError):
             if len(deflate_decode(b"".join(parts), out=wanted)) == wanted:
-                return
+                return True
     inflater, total = zlib.decompressobj(), 0
     for part in parts:
         while part and total < wanted:
@@ -251,6 +255,7 @@ def _check_inflated(parts: Sequence[bytes], wanted: int) -> None:
             part = inflater.unconsumed_tail
     if total < wanted:
         raise DataError(CUT_OFF % (f"{total:,}", f"{wanted:,}"))
+    return False
 
 
 def with_chunks(content: bytes, chunks: list[tuple[bytes, bytes]]) -> bytes:

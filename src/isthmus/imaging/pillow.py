@@ -62,8 +62,7 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
         content = without_notes(content)
     with Image.open(io.BytesIO(content), formats=READ_AS[kind]) as opened:
         check_size(opened.height, opened.width)
-        if kind in WHOLE:
-            WHOLE[kind](content)
+        faultless = kind in WHOLE and WHOLE[kind](content)
         info = dict(opened.info)
         count = 1 if opened.format == "MPO" or kind in ("JPEG", "BMP", "PNG") else getattr(opened, "n_frames", 1)
         if count > MAX_PAGES or count * opened.height * opened.width > MAX_PIXELS:
@@ -79,10 +78,11 @@ def read_with_pillow(content: bytes, kind: str, bits: int = 8) -> Picture:
         coding = Coding(kind=kind, options=coding_of(opened, content, kind, kept))
         film = png_film(content) if kind == "PNG" else None
         plain = kind == "PNG" and bits == 8 and opened.mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in opened.info
+        array = decoded_png(content) if plain and faultless and not film and not opened.info.get("interlace") else None
         if film:
             frames = _png_frames(film, opened, coding)
-        elif plain and not opened.info.get("interlace"):
-            frames = [_picture(decoded_png(content), coding, opened.has_transparency_data)]
+        elif array is not None:
+            frames = [_picture(array, coding, opened.has_transparency_data)]
         else:
             frames = _frames(opened, coding, count)
     exif, profile, xmp = info.get("exif"), info.get("icc_profile"), xmp_of(info, kept)

@@ -21,11 +21,17 @@ BANDS, BAND_ROWS, LARGE_PNG = 3, 32, 1 << 20
 """Of a PNG of more values than this, so many bands of rows are coded by each filter, to choose one for all."""
 
 
-def decoded_png(content: bytes) -> Array:
-    """Return the values `(H, W)` or `(H, W, C)` of a whole PNG that is not interlaced, in half of Pillow's time."""
-    from imagecodecs import png_decode
+def decoded_png(content: bytes) -> Array | None:
+    """Return the values `(H, W)` or `(H, W, C)` of a PNG that is not interlaced, in half of Pillow's time.
 
-    array: Array = png_decode(_with_chunks_that(content, lambda kind: kind in (b"IHDR", b"IDAT", b"IEND")))
+    None if libpng refuses it, which it does for a wrong sum of the compressed bytes as well.
+    """
+    from imagecodecs import PngError, png_decode
+
+    try:
+        array: Array = png_decode(_with_chunks_that(content, lambda kind: kind in (b"IHDR", b"IDAT", b"IEND")))
+    except PngError:
+        return None
     return array
 
 
