@@ -41,8 +41,8 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 
 CUT_OFF = "the picture is cut off: it holds %s of %s bytes."
 
-AT_ONCE = 1 << 28
-"""Bytes of a PNG's pixels that are inflated at once, which is faster than in pieces."""
+AT_ONCE, TIMES = 1 << 28, 100
+"""Bytes of a PNG's pixels that are inflated at once, which is faster, if they are at most so many times as many as the file's."""
 
 EXIF_MARK = b"Exif\0\0"
 
@@ -241,7 +241,7 @@ def _inflates(parts: Sequence[bytes], wanted: int) -> bool:
     """
     from imagecodecs import DeflateError, deflate_decode
 
-    if wanted <= AT_ONCE:
+    if wanted <= min(AT_ONCE, TIMES * sum(map(len, parts))):
         with contextlib.suppress(DeflateError):
             if len(deflate_decode(b"".join(parts), out=wanted)) == wanted:
                 return True
