@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -34,10 +35,12 @@ LEVELS, ROUNDS = (1, 3, 4, 6), 5
 
 def main() -> None:
     for name, picture in {"photograph": photograph(), "page": page()}.items():
-        ways = {("Pillow", level): partial(by_pillow, picture, level) for level in LEVELS}
+        ways: dict[tuple[str, int | None], Callable[[], bytes]] = {
+            ("Pillow", level): partial(by_pillow, picture, level) for level in LEVELS
+        }
         ways |= {("imagecodecs", level): partial(by_imagecodecs, picture, level) for level in LEVELS}
-        ways["isthmus", 0] = partial(coded_png, picture if picture.ndim == 3 else picture[:, :, None])
-        spent: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
+        ways["isthmus", None] = partial(coded_png, picture if picture.ndim == 3 else picture[:, :, None])
+        spent: dict[tuple[str, int | None], list[float]] = {way: [] for way in ways}
         sizes = {}
         for _ in range(ROUNDS):
             for way, code in ways.items():
