@@ -13,7 +13,7 @@ from isthmus.model import Model
 from isthmus.networks import build
 from isthmus.networks.base import NetworkSpec
 from isthmus.networks.bottlenecks import BOTTLENECKS
-from isthmus.networks.convolutional import Enlarging, FewOutputs
+from isthmus.networks.convolutional import Enlarging, FewOutputs, halve
 from isthmus.recipes.chapter import CHAPTER
 
 SPEC = NetworkSpec(image_shape=(1, 8, 8), input_channels=1, code=4, hidden=(), decoder_hidden=(), bottleneck=BOTTLENECKS["relu"])
@@ -109,6 +109,27 @@ def test_few_outputs_are_those_of_a_convolution(size, channels, outputs, monkeyp
         layer(image)
     assert len(convolved) == (channels < 9 * outputs)
     assert expected.requires_grad
+
+
+def test_few_outputs_in_bfloat16_are_as_near_as_a_convolutions():
+    layer, image = FewOutputs(32, 1, 3, padding=1), torch.rand(2, 32, 9, 8).to(memory_format=torch.channels_last)
+    exact = layer.double()(image.double())
+    layer.float()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        error, usual = ((way(layer, image) - exact).abs().mean() for way in (FewOutputs.forward, nn.Conv2d.forward))
+    assert 0 < error < 1.5 * usual
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(4, 6), (1, 1), (7, 4), (4, 5)])
+def test_halving_without_a_gradient_is_pooling(size, kind):
+    image = torch.randn(2, 5, *size).to(kind).contiguous(memory_format=torch.channels_last)
+    image[0, 0, 0, 0], image[1, 1, -1, -1] = float("nan"), float("inf")
+    expected = halve(image.requires_grad_())
+    with torch.no_grad():
+        torch.testing.assert_close(halve(image), expected.detach(), rtol=0, atol=0, equal_nan=True)
+        assert halve(image).is_contiguous(memory_format=torch.channels_last)
+    assert "MaxPool" in type(expected.grad_fn).__name__
 
 
 @pytest.mark.parametrize("size", [(3, 4), (1, 1), (7, 5)])

@@ -13,11 +13,10 @@ LATE = 54
 
 
 def model_of(channels: int = 1, **options) -> Model:
-    """Return an untrained model whose every layer matters."""
+    """Return an untrained model whose every layer matters, in float32, also where bfloat16 is the default."""
     torch.manual_seed(0)
-    model = Model(
-        Recipe(**{"task": "denoise", **options}, model="photographic", hidden=(8,), code=8), (channels, 32, 32), device="cpu"
-    )
+    recipe = Recipe(**{"task": "denoise", **options}, model="photographic", hidden=(8,), code=8, precision="float32")
+    model = Model(recipe, (channels, 32, 32), device="cpu")
     with torch.no_grad():
         for parameter in model.network.parameters():
             parameter.copy_(torch.randn_like(parameter) / parameter[0].numel() ** 0.5 / 2)

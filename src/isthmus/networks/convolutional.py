@@ -61,8 +61,8 @@ class Convolutional(Network):
         """
         *inner, last = self.encoder
         for layer in inner:
-            seen = _halve(layer(seen)).relu_()  # the largest, then the rectifier: the same as the other way round, and cheaper
-        return _halve(last(seen)), ()
+            seen = halve(layer(seen)).relu_()  # the largest, then the rectifier: the same as the other way round, and cheaper
+        return halve(last(seen)), ()
 
     def decode(self, code: Tensor, size: tuple[int, int], detail: Detail = ()) -> Tensor:
         """Return logits or values `(B, C, H, W)` of the given size `(H, W)` for a code map."""
@@ -76,8 +76,12 @@ class Convolutional(Network):
         return output
 
 
-def _halve(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 2, ceil_mode=True)
+def halve(x: Tensor) -> Tensor:
+    """Return the largest of each 2 x 2 pixels, `(B, C, H / 2, W / 2)`, rounded up."""
+    if torch.is_grad_enabled() or torch.compiler.is_exporting() or x.shape[2] % 2 or x.shape[3] % 2:
+        return F.max_pool2d(x, 2, ceil_mode=True)
+    rows = torch.maximum(x[:, :, ::2], x[:, :, 1::2])  # torch's pooling also notes where each largest is, for the gradient
+    return torch.maximum(rows[:, :, :, ::2], rows[:, :, :, 1::2])
 
 
 class Enlarging(nn.Conv2d):
@@ -105,11 +109,13 @@ class FewOutputs(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Return `(B, C, H, W)`."""
         count, channels, height, width = x.shape
-        elsewhere = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting()
+        elsewhere = x.device.type != "cpu" or torch.compiler.is_exporting()
         if elsewhere or torch.is_grad_enabled() or 9 * self.out_channels > channels:
             return super().forward(x)
         weights = self.weight.permute(2, 3, 0, 1).reshape(-1, channels)  # (9 C, channels)
-        products = (weights @ x.permute(0, 2, 3, 1).reshape(-1, channels).mT).view(3, 3, self.out_channels, count, height, width)
+        products = weights @ x.permute(0, 2, 3, 1).reshape(-1, channels).mT
+        products = products.to(torch.promote_types(products.dtype, torch.float32))  # of bfloat16, only the products are rounded
+        products = products.view(3, 3, self.out_channels, count, height, width)
         sums = products.new_zeros(self.out_channels, count, height + 2, width + 2)
         for row, column in itertools.product(range(3), repeat=2):
             sums[:, :, 2 - row : 2 - row + height, 2 - column : 2 - column + width] += products[row, column]
