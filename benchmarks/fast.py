@@ -1,10 +1,10 @@
-"""What `--fast` costs and saves: PSNR and seconds a megapixel of the models that ship, in float32, in 8 bits, and in bfloat16.
+"""What `--fast` costs and saves: PSNR and seconds a megapixel of the models that ship, in float32, by `--fast`, and in bfloat16.
 
     python benchmarks/fast.py --testsets DIR [--few N] [--megapixels 12]
 
 DIR holds CBSD68 and CC15. For each model and damage a line of JSON: the mean PSNR over the pictures in each way. Then, for each
 model, the seconds that a picture of so many megapixels takes, in turn, three times; the median is printed. Of bfloat16, only where
-the processor has AMX: `--fast` leaves it as it is there.
+isthmus takes it; with AMX, `--fast` leaves it as it is.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def main() -> None:
     cameras = sorted((options.testsets / "CC15").glob("*_real.png"))[: options.few]
     photographs = [read(path) for path in sorted((options.testsets / "CBSD68").glob("*.png"))[: options.few]]
     for name, damages in DAMAGES.items():
-        both = {"float32": Restorer(computing(name, False)), "8 bits": Restorer(computing(name, False), fast=True)}
-        if has_fast_bfloat16(torch.device("cpu")):
+        usual = has_fast_bfloat16(torch.device("cpu"))
+        both = {"float32": Restorer(computing(name, False)), "--fast": Restorer(computing(name, usual), fast=True)}
+        if usual:
             both["bfloat16"] = Restorer(computing(name, True))
         if name == "denoise-color":
             show(both, name, "CC15", [(read(path), read(Path(str(path).replace("_real", "_mean")))) for path in cameras])

@@ -28,18 +28,26 @@ def psnr(image, clean):
     return 10 * np.log10(255**2 / np.square(image.astype(float) - clean).mean())
 
 
-def in_floats(name):
-    """A model that ships, in float32 on a processor with AMX as well."""
+def in_floats(name, bfloat16=False):
+    """A model that ships, in float32 where it would compute in bfloat16, or the other way round."""
     model = isthmus.load(name, device="cpu")
-    model.engine.bfloat16 = False
+    model.engine.bfloat16 = bfloat16
     return model
 
 
+@pytest.fixture
+def without_amx(monkeypatch):
+    monkeypatch.setattr(int8, "has_amx", lambda: False)
+
+
 @needs_int8
+@pytest.mark.usefixtures("without_amx")
+@pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("name", ["denoise-gray", "denoise-color"])
-def test_the_models_that_ship_lose_little(name):
+def test_the_models_that_ship_lose_little(name, bfloat16):
     noisy, clean = picture(channels=3 if name == "denoise-color" else 1)
-    float_way, fast_way = in_floats(name).restore(noisy), Restorer(in_floats(name), fast=True).restore(noisy)
+    float_way = in_floats(name, bfloat16).restore(noisy)
+    fast_way = Restorer(in_floats(name, bfloat16), fast=True).restore(noisy)
     assert psnr(float_way, clean) > psnr(noisy, clean) + 5
     assert psnr(fast_way, clean) > psnr(float_way, clean) - 0.2
     assert not np.array_equal(fast_way, float_way)
@@ -102,12 +110,13 @@ def test_tiles_give_what_the_whole_gives():
 
 
 @needs_int8
-def test_what_computes_in_bfloat16_goes_on_to():
+@pytest.mark.parametrize("amx", [True, False])
+def test_with_amx_what_computes_in_bfloat16_goes_on_to(amx, monkeypatch):
+    monkeypatch.setattr(int8, "has_amx", lambda: amx)
     noisy, _ = picture(64, 1)
-    model = in_floats("denoise-gray")
-    model.engine.bfloat16 = True
+    model = in_floats("denoise-gray", bfloat16=True)
     half = model.restore(noisy)
-    np.testing.assert_array_equal(Restorer(model, fast=True).restore(noisy), half)
+    assert np.array_equal(Restorer(model, fast=True).restore(noisy), half) is amx
 
 
 def test_a_training_that_restores_measures_what_8_bits_need(tmp_path):

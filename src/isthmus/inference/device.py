@@ -50,9 +50,16 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
     of_amd = str(capabilities.get("cpu_name", "")).startswith("AMD")
-    return bool(capabilities.get("amx_bf16") or (of_amd and capabilities.get("avx512_bf16")))
+    return has_amx() or bool(of_amd and capabilities.get("avx512_bf16"))
+
+
+def has_amx() -> bool:
+    """Tell whether the processor multiplies whole matrices of bfloat16."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 @cache

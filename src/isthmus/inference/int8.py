@@ -1,7 +1,7 @@
 """Residual blocks in whole numbers of 8 bits, for processors that have instructions for them.
 
 On a processor without AMX a photograph takes two fifths of the time that float32 takes (benchmarks/fast.py). Only the two
-convolutions of each block are computed so. What they are added to, and all else, stays float32, so no error adds up along the way.
+convolutions of each block are computed so. What they are added to, and all else, stays in floats, so no such error adds up.
 Weights have a scale for each output channel, and inputs one for each convolution, measured when the model was trained.
 
 Source: Jacob et al. (2018), Quantization and training of neural networks for efficient integer-arithmetic-only inference.
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import UsageError
+from isthmus.inference.device import has_amx
 from isthmus.inference.engine import Engine
 from isthmus.networks.unet import Residual
 
@@ -29,7 +30,7 @@ SHARE = 0.9
 def compute_in_int8(engine: Engine) -> None:
     """Let an engine compute its network's residual blocks in 8 bits from now on; the weights that it saves stay as they are.
 
-    Where it computes in bfloat16, which is as fast, it goes on to.
+    Where it computes in bfloat16 with AMX, which is as fast, it goes on to.
 
     Raises:
         UsageError: If its network has none, was never measured, or the device has no instructions for it.
@@ -41,7 +42,7 @@ def compute_in_int8(engine: Engine) -> None:
         )
     if engine.device.type != "cpu" or not has_fast_int8():
         raise UsageError("`fast=True` needs a processor with AVX-512 VNNI, and this device is none. Leave it out.")
-    if engine.bfloat16:
+    if engine.bfloat16 and has_amx():
         return
     for block in blocks:
         block.instead = _in_int8(block)
@@ -92,12 +93,12 @@ def _blocks(network: nn.Module) -> list[Residual]:
 
 
 def _in_int8(block: Residual) -> Callable[[Tensor], Tensor]:
-    """Return what computes a block's output `(B, C, H, W)` float32 from its input."""
+    """Return what computes a block's output `(B, C, H, W)` from its input, in the input's floats."""
     low, high, highest = block.seen.tolist()
     first, second = _Convolution(block.first, low, high), _Convolution(block.second, 0.0, highest)
 
     def output(x: Tensor) -> Tensor:
-        return second(first(first.quantized(x), rounded_for=second)).add_(x)
+        return second(first(first.quantized(x), rounded_for=second), x.dtype).add_(x)
 
     return output
 
@@ -123,11 +124,11 @@ class _Convolution:
 
     def quantized(self, x: Tensor) -> Tensor:
         """Return floats as 8-bit numbers, rounded; what lies outside becomes the nearest."""
-        return torch.add(self.rounding, x, alpha=1 / self.scale).clamp_(0, STEPS).to(torch.uint8)  # which cuts off
+        return torch.add(self.rounding, x.float(), alpha=1 / self.scale).clamp_(0, STEPS).to(torch.uint8)  # which cuts off
 
-    def __call__(self, x: Tensor, rounded_for: _Convolution | None = None) -> Tensor:
-        """Return floats, or the 8-bit numbers that the rectified ones become for the next convolution."""
+    def __call__(self, x: Tensor, kind: torch.dtype = torch.uint8, rounded_for: _Convolution | None = None) -> Tensor:
+        """Return floats of a kind, or the 8-bit numbers that the rectified ones become for the next convolution."""
         given = (x, self.scale, self.zero, *self.weight, *self.place)
-        to = (1.0, 0, torch.float32, "none") if rounded_for is None else (rounded_for.scale, 0, torch.uint8, "relu")
+        to = (1.0, 0, kind, "none") if rounded_for is None else (rounded_for.scale, 0, kind, "relu")
         result: Tensor = torch.ops.onednn.qconv2d_pointwise(*given, *to, [], "")
         return result
