@@ -30,7 +30,7 @@ from isthmus.imaging.arrays import Array, from_unit, to_unit
 from isthmus.recipes.chapter import CHAPTER
 from isthmus.training.train import train
 
-BAR_IMAGES_PER_SECOND = 5_000
+BAR_IMAGES_PER_SECOND = 10_000
 RUNS = 5
 IMAGES = 10_000
 FILTERED_IMAGES = 500
