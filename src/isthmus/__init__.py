@@ -3,7 +3,14 @@
 Everything here loads on first use, so importing isthmus costs little. Only these names are promised; `__init__.pyi` lists them.
 """
 
+import os
+
 import lazy_loader
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    # How often torch's threads ask whether the others are done before they sleep, which libgomp reads when torch is loaded. By
+    # default they go on for milliseconds, and keep the others from the processor where other programs are busy.
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
 

@@ -1,7 +1,6 @@
 import importlib
 import inspect
 import json
-import os
 import re
 import subprocess
 import sys
@@ -54,22 +53,6 @@ def test_every_public_function_of_a_module_of_commands_is_a_command():
 
 def test_version(run):
     assert run("--version") == (0, f"{isthmus.__version__}\n", "")
-
-
-@pytest.mark.parametrize(
-    ("said", "counts"), [({}, "3000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "active"}, None)], ids=str
-)
-def test_threads_that_wait_sleep_soon_unless_the_environment_says_otherwise(said, counts):
-    """As the library that runs torch's threads tells of itself when it is loaded."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    command = (sys.executable, "-m", "isthmus", "info", "denoise-gray")
-    shown = subprocess.run(
-        command, env=environment | {"OMP_DISPLAY_ENV": "VERBOSE"} | said, capture_output=True, text=True, check=True
-    ).stderr
-    found = re.search("GOMP_SPINCOUNT = '(\\d+)'", shown)
-    if found is None:
-        pytest.skip("torch's threads are not run by libgomp here")
-    assert found[1] == counts or (counts is None and int(found[1]) > 1_000_000)
 
 
 def test_help_needs_no_torch():

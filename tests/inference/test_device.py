@@ -1,6 +1,8 @@
 """Which arithmetic is taken where, and what becomes of memory."""
 
+import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +59,19 @@ print(kept > 40e6, rss() - before < 20e6)
         pytest.skip("the C library is not glibc")
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["True", "True"]
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"), [({}, "3000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "active"}, None)], ids=str
+)
+def test_threads_that_wait_sleep_soon_unless_the_environment_says_otherwise(said, counts):
+    """As the library that runs torch's threads tells of itself when it is loaded."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    command = (sys.executable, "-c", "import isthmus; isthmus.load('denoise-gray')")
+    shown = subprocess.run(
+        command, env=environment | {"OMP_DISPLAY_ENV": "VERBOSE"} | said, capture_output=True, text=True, check=True
+    ).stderr
+    found = re.search("GOMP_SPINCOUNT = '(\\d+)'", shown)
+    if found is None:
+        pytest.skip("torch's threads are not run by libgomp here")
+    assert found[1] == counts or (counts is None and int(found[1]) > 1_000_000)

@@ -25,7 +25,6 @@ __all__ = ["MAX_BAD", "commands", "main"]
 def main() -> None:
     """Run the command line, and exit with its status."""
     _spare_garbage_collection()
-    _let_threads_sleep_soon()
     _open_streams()
     try:
         with messages():
@@ -57,18 +56,6 @@ def _spare_garbage_collection() -> None:
     """Look for garbage less often, and not at all at the end: importing torch makes many objects, none of them garbage."""
     gc.set_threshold(20_000, 10, 10)
     atexit.register(gc.freeze)
-
-
-def _let_threads_sleep_soon() -> None:
-    """Let torch's threads wait for each other in vain for some 0.05 ms instead of milliseconds.
-
-    While they do, they keep the others from the processor: beside one busy program on two cores, a photograph took 9.4 s instead
-    of 6.8, and without one as long as before. What the environment says is heeded.
-
-    Source: libgomp's manual, GOMP_SPINCOUNT; it is read when torch is loaded.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def _open_streams() -> None:
