@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from scaling import made, restored
 
 HEIGHT, WIDTH = 3000, 4000
 NOISE_STD = 15
@@ -53,18 +52,19 @@ def main() -> None:
     pythons = {"isthmus": Path(sys.executable)} | ({"the other": options.other} if options.other else {})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        with ProcessPoolExecutor(1) as processes:  # a process counts as its own peak what the one that starts it takes
-            processes.submit(make, options.testsets / "CBSD68", folder, options.folder).result()
+        made(photographs, options.testsets / "CBSD68", folder, options.folder)
         print(json.dumps({"gflops": gflops()}), flush=True)
-        found: dict[tuple[str, str, bool], list[tuple[float, float]]] = {}
+        found: dict[tuple[str, str, bool], list[dict[str, float]]] = {}
         for _ in range(options.rounds):
             for key in ways(pythons, options.folder):
                 name, source, fast = key
-                found.setdefault(key, []).append(timed(pythons[name], folder / source, folder, fast=fast))
+                more = ("--fast",) if fast else ()
+                out = (folder / "out").with_suffix(Path(source).suffix)
+                found.setdefault(key, []).append(restored(folder / source, out, *more, python=pythons[name]))
         for (name, source, fast), taken in found.items():
-            each = [seconds / (options.folder if source == "many" else 1) for seconds, _ in taken]
-            row = {"of": name, "what": source, "fast": fast, "median_s": round(median(each), 2), "s": [round(s, 2) for s in each]}
-            print(json.dumps(row | {"peak_mb": round(max(peak for _, peak in taken))}), flush=True)
+            each = [round(run["seconds"] / (options.folder if source == "many" else 1), 2) for run in taken]
+            row = {"of": name, "what": source, "fast": fast, "median_s": median(each), "s": each}
+            print(json.dumps(row | {"peak_mb": max(run["peak_mb"] for run in taken)}), flush=True)
         print(json.dumps({"gflops": gflops()}), flush=True)
 
 
@@ -75,11 +75,11 @@ def ways(pythons: dict[str, Path], many: int) -> Iterator[tuple[str, str, bool]]
                 yield name, source, fast
 
 
-def make(photographs: Path, folder: Path, many: int) -> None:
-    """Put a photograph together, and store it."""
-    rng, paths = np.random.default_rng(0), sorted(photographs.glob("*.png"))
+def photographs(testset: Path, folder: Path, many: int) -> Path:
+    """Put a photograph together, and store it in a folder."""
+    rng, paths = np.random.default_rng(0), sorted(testset.glob("*.png"))
     if not paths:
-        sys.exit(f"{photographs} has no PNGs.")
+        sys.exit(f"{testset} has no PNGs.")
     canvas, place = np.zeros((HEIGHT, WIDTH, 3), np.float32), 0
     for top in range(0, HEIGHT, CELL[0]):
         for left in range(0, WIDTH, CELL[1]):
@@ -94,20 +94,7 @@ def make(photographs: Path, folder: Path, many: int) -> None:
     for number in range(many):
         (folder / "many").mkdir(exist_ok=True)
         shutil.copy(folder / "one.jpg", folder / "many" / f"{number}.jpg")
-
-
-def timed(python: Path, source: Path, folder: Path, *, fast: bool) -> tuple[float, float]:
-    """Run the command; return its seconds and its peak memory in MB."""
-    out = folder / f"out{source.suffix}"
-    command = [str(python), "-m", "isthmus", "denoise", str(source), "--out", str(out), "--quiet", *(("--fast",) if fast else ())]
-    began = time.perf_counter()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    if status:
-        sys.exit(f"{' '.join(command)}: {status}")
-    shutil.rmtree(out) if out.is_dir() else out.unlink()
-    return seconds, usage.ru_maxrss / 1024
+    return folder
 
 
 def gflops() -> dict[str, int]:

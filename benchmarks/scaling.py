@@ -82,9 +82,9 @@ def large(folder: Path, megapixels: float) -> Path:
     return folder
 
 
-def restored(pictures: Path, out: Path) -> dict[str, float]:
-    """Run the command in a process of its own; return its seconds and its peak memory."""
-    command = [sys.executable, "-m", "isthmus", "denoise", str(pictures), "--out", str(out), "--quiet", "--overwrite", "--json"]
+def restored(pictures: Path, out: Path, *more: str, python: Path = Path(sys.executable)) -> dict[str, float]:
+    """Run the command in a process of its own, with more options; return its seconds and its peak memory."""
+    command = [str(python), "-m", "isthmus", "denoise", str(pictures), "--out", str(out), "--quiet", "--overwrite", "--json", *more]
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

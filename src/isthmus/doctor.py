@@ -125,7 +125,7 @@ def _remarks(machine: dict[str, Any], seconds: dict[str, float], fast: bool) -> 
     if seconds[other] < 0.8 * seconds[chosen]:
         found.append(f'{other} is faster here than {chosen}, the default: train with `precision="{other}"`.')
     if not fast and machine["device"] == "cpu":
-        found.append("The processor has no fast bfloat16 (AMX, or AVX-512 BF16 of AMD), which takes half the time or less.")
+        found.append("The processor has no fast bfloat16 (AMX, or AMD's AVX-512 BF16): photographs take twice as long as with it.")
     if seconds[chosen] > SLOW_SECONDS:
         found.append(f"A photograph of 12 megapixels takes about {12 * seconds[chosen]:.0f} s.")
     if machine["memory_gb"] and machine["memory_gb"] < 4:

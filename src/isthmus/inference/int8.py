@@ -101,7 +101,7 @@ def _in_int8(block: Residual) -> Callable[[Tensor], Tensor]:
     first, second = _Convolution(block.first, low, high), _Convolution(block.second, 0.0, highest)
 
     def output(x: Tensor) -> Tensor:
-        return second(first(first.quantized(x), rounded_for=second), x.dtype).add_(x)
+        return second(first(first.quantized(x), second), x.dtype).add_(x)
 
     return output
 
@@ -130,9 +130,9 @@ class _Convolution:
         rounded = torch.add(self.offset, x.float(), alpha=1 / self.scale).clamp_(WHOLE, WHOLE + STEPS)
         return rounded.view(torch.int32).to(torch.uint8)  # a third of the time that torch takes to make 8 bits of floats
 
-    def __call__(self, x: Tensor, kind: torch.dtype = torch.uint8, rounded_for: _Convolution | None = None) -> Tensor:
+    def __call__(self, x: Tensor, becomes: torch.dtype | _Convolution) -> Tensor:
         """Return floats of a kind, or the 8-bit numbers that the rectified ones become for the next convolution."""
         given = (x, self.scale, self.zero, *self.weight, *self.place)
-        to = (1.0, 0, kind, "none") if rounded_for is None else (rounded_for.scale, 0, kind, "relu")
+        to = (becomes.scale, 0, torch.uint8, "relu") if isinstance(becomes, _Convolution) else (1.0, 0, becomes, "none")
         result: Tensor = torch.ops.onednn.qconv2d_pointwise(*given, *to, [], "")
         return result
